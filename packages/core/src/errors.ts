@@ -1,0 +1,33 @@
+/** Every error that Manciple throws, by code: what happened, and what to do. `docs/errors.md` is checked against this table. */
+export const ERRORS = {
+  CONFIG_MISSING: 'The policy file does not exist. Give the path of an existing file, or copy configs/budgets.yaml to start from.',
+  CONFIG_UNREADABLE: 'The policy file cannot be read. Check that it is a regular file and that this user may read it.',
+  CONFIG_INVALID: 'The policy file has mistakes. Each is listed with its line; mend them all and load it again. The last good policy stays in force.',
+  REQUEST_INVALID: 'The request for a decision is malformed. Give whole, non-negative token counts and non-empty names.',
+  BACKEND_UNKNOWN: 'The request names a backend that the policy does not have. Name one of those listed, or add it under `backends:`.',
+  USAGE_INVALID: 'The reported usage is malformed; nothing was settled. Report whole, non-negative token counts with cached ≤ input and reasoning ≤ output.',
+  HOLD_ENDED: 'This dispatch was settled or released before. Each attempt is billed once; ask for a new decision for another attempt.',
+  DISPATCH_REFUSED: 'No backend may take this call and the policy has no local backend. Wait for the reset named, raise the limit, or add a local backend.',
+  LEDGER_LOCKED: 'Another process is writing this ledger. Stop it, or give this router a ledger folder of its own.',
+  LEDGER_UNWRITABLE: 'The ledger folder cannot be written. Check that it is a folder of this user on a disk with space, not a link.',
+  LEDGER_DAMAGED: 'The ledger contradicts itself. Cloud calls stay stopped until `manciple ledger repair` has been run.',
+  LEDGER_FAULT: 'The ledger could not be written to disk. Cloud calls stay stopped until the router is started again on a healthy disk.',
+  RULES_DISAGREE: 'A compiled rule and json-rules-engine disagree. Cloud calls stay stopped; please report the rule.',
+  CLOSED: 'Manciple has been closed. Open it again to ask for decisions.',
+} as const
+
+export type ErrorCode = keyof typeof ERRORS
+
+/** The only error class that Manciple throws on purpose. `code` is stable; `message` is for people. */
+export class MancipleError extends Error {
+  override readonly name = 'MancipleError'
+  readonly code: ErrorCode
+  readonly details: Readonly<Record<string, unknown>>
+
+  /** @param found what was found, and where; the remedy from {@link ERRORS} is appended. */
+  constructor(code: ErrorCode, found: string, details: Readonly<Record<string, unknown>> = {}, options?: ErrorOptions) {
+    super(`${found}\n${ERRORS[code]}`, options)
+    this.code = code
+    this.details = details
+  }
+}
