@@ -52,6 +52,11 @@ export interface MeterState {
   readonly presumed: number
   /** The window that `settled` counts; for a rolling window the span that ends now; undefined for a `first-use` window that has not begun. */
   readonly bounds: Bounds | undefined
+  /**
+   * The earliest time at which `quantity` fits when nothing more is used and holds come back: now, or when enough has left the window.
+   * Ms since the epoch; undefined when the limit is smaller than `quantity`.
+   */
+  roomAt(quantity: number): number | undefined
 }
 
 export function covers(scope: Scope, call: CallScope): boolean {

@@ -1,4 +1,4 @@
-import type { CandidateRecord } from '../decision.ts'
+import type { Candidates } from '../decision.ts'
 import type { BackendKind, Quantities } from '../limit.ts'
 import type { Notice } from '../notices/notice.ts'
 import type { PriceSource } from '../pricing/price-book.ts'
@@ -56,7 +56,7 @@ export interface ReserveOrder {
   readonly estimate: Quantities
   readonly priceSource: PriceSource
   readonly policy: string
-  readonly candidates: readonly CandidateRecord[]
+  readonly candidates: Candidates
 }
 
 export interface Hold extends ReserveOrder {
@@ -84,7 +84,7 @@ export interface RefuseOrder {
   readonly requestedBackend: string | null
   readonly reason: string
   readonly policy: string
-  readonly candidates: readonly CandidateRecord[]
+  readonly candidates: Candidates
 }
 
 /** A provider's own reading of a quota. */
@@ -106,4 +106,4 @@ export type LedgerRecord =
   | { readonly type: 'expire'; readonly id: string; readonly time: string }
   | { readonly type: 'refuse'; readonly order: RefuseOrder }
   | { readonly type: 'observe'; readonly observation: Observation }
-  | { readonly type: 'notice'; readonly notice: Notice; readonly clears?: readonly string[] }
+  | { readonly type: 'notice'; readonly notice: Notice }

@@ -44,3 +44,8 @@ export interface Notice extends NoticeBody {
   /** Ledger time, ISO 8601 UTC. */
   readonly time: string
 }
+
+/** Whether cloud calls were last said to be exhausted or restored. */
+export function lastCloudState(notices: readonly Notice[]): Notice | undefined {
+  return notices.findLast((notice) => notice.kind === 'local-only' || notice.kind === 'restored')
+}

@@ -1,0 +1,229 @@
+import { MancipleError } from '../errors.ts'
+import { isoInstant } from '../instant.ts'
+import { MAX_NANO, nanoToUsd } from '../money.ts'
+import type { Quantities } from '../limit.ts'
+import type { Notice, NoticeBody } from '../notices/notice.ts'
+import type { Books } from './books.ts'
+import type { Ledger, LedgerFault, LedgerPolicy, OpenReport, Reserved, Settled, SpendRow } from './ledger.ts'
+import type { Log } from './log.ts'
+import type { Meter } from './meter.ts'
+import type { Hold, LedgerEntry, LedgerRecord, Observation, RefuseOrder, ReserveOrder, Settlement } from './record.ts'
+
+/** Up to here `cost_usd` gives back the very nano-USD that it came from: a million USD for one call. */
+const MAX_CALL_NANO = 1e15
+
+export interface LedgerParts {
+  /** With the `open` record of this session applied. */
+  readonly books: Books
+  readonly log: Log
+  /** Eight random base-36 characters, new for each opening: they make the ids of holds unique across processes. */
+  readonly session: string
+  readonly opened: OpenReport
+}
+
+/** The one implementation of {@link Ledger}: commands are checked against the books, made into a record, applied, and handed to the log. */
+export function createLedger(parts: LedgerParts): Ledger {
+  return new BookLedger(parts)
+}
+
+class BookLedger implements Ledger {
+  readonly opened: OpenReport
+  readonly #books: Books
+  readonly #log: Log
+  readonly #session: string
+  #holdNumber: number
+  #secondMs = Number.NaN
+  #secondText = ''
+
+  constructor({ books, log, session, opened }: LedgerParts) {
+    this.opened = opened
+    this.#books = books
+    this.#log = log
+    this.#session = session
+    this.#holdNumber = books.holdNumber(session)
+  }
+
+  get id(): string {
+    return this.#books.ledger
+  }
+
+  get fault(): LedgerFault | undefined {
+    return this.#log.fault
+  }
+
+  get lastMs(): number {
+    return this.#books.lastMs
+  }
+
+  get meters(): readonly Meter[] {
+    return this.#books.meters
+  }
+
+  get notices(): readonly Notice[] {
+    return this.#books.notices.latest
+  }
+
+  get openHolds(): ReadonlyMap<string, Hold> {
+    return this.#books.openHolds
+  }
+
+  async usePolicy(policy: LedgerPolicy, atMs: number): Promise<void> {
+    const known = this.#books.policy?.version === policy.version
+    this.#books.usePolicy(policy, atMs)
+    if (known) return
+    await this.#commit({ type: 'policy', time: isoInstant(this.#books.nowMs), version: policy.version, text: policy.text })
+  }
+
+  advance(nowMs: number): void {
+    this.#books.advance(nowMs)
+    if (!this.#books.sweepDue) return
+    const time = isoInstant(this.#books.nowMs)
+    for (const id of this.#books.endedHolds()) void this.#commit({ type: 'expire', id, time })
+    this.#books.sweep()
+  }
+
+  reserve(order: ReserveOrder): Reserved {
+    checkEstimate(order.estimate)
+    this.advance(order.atMs)
+    // Without a policy nothing says that a cloud call may be paid for.
+    if (order.kind === 'cloud' && (this.#log.fault !== undefined || !this.#books.metered)) return { ok: false, limits: [] }
+    const limits = this.#books.short(order)
+    if (limits.length > 0) return { ok: false, limits }
+    const hold = holdOf(this.#nextId(), order, this.#books.nowMs)
+    return { ok: true, hold, durable: this.#commit({ type: 'reserve', hold }) }
+  }
+
+  settle(id: string, settlement: Settlement): Settled {
+    const hold = this.#standing(id)
+    checkSettlement(settlement)
+    const entry = entryOf(hold, this.#timestamp(hold.atMs), settlement)
+    return { entry, durable: this.#commit({ type: 'settle', entry }) }
+  }
+
+  async release(id: string, reason: string, atMs: number): Promise<void> {
+    this.#standing(id)
+    await this.#commit({ type: 'release', id, time: isoInstant(atMs), reason })
+  }
+
+  refuse(order: RefuseOrder): Promise<void> {
+    return this.#commit({ type: 'refuse', order })
+  }
+
+  observe(observation: Observation): Promise<void> {
+    return this.#commit({ type: 'observe', observation })
+  }
+
+  async notice(body: NoticeBody, atMs: number): Promise<Notice | undefined> {
+    if (this.raised(body.kind, body.episode)) return undefined
+    const notice = { number: this.#books.notices.nextNumber, time: isoInstant(atMs), ...body }
+    await this.#commit({ type: 'notice', notice })
+    return notice
+  }
+
+  raised(kind: string, episode: string): boolean {
+    return this.#books.notices.raised(kind, episode)
+  }
+
+  spend(startMs: number, endMs: number): readonly SpendRow[] {
+    return this.#books.spend(startMs, endMs)
+  }
+
+  flush(): Promise<void> {
+    return this.#log.flush()
+  }
+
+  close(): Promise<void> {
+    return this.#log.close(this.#books.snapshot())
+  }
+
+  closeSync(): void {
+    this.#log.closeSync(this.#books.snapshot())
+  }
+
+  #commit(record: LedgerRecord): Promise<void> {
+    this.#books.apply(record)
+    return this.#log.append(record)
+  }
+
+  #nextId(): string {
+    this.#holdNumber += 1
+    return `${this.#session}-${this.#holdNumber.toString(36)}`
+  }
+
+  /** ISO 8601 UTC. Within a second only the last digits change; to write it all would cost as much as the rest of a settlement. */
+  #timestamp(ms: number): string {
+    const withinMs = ms % 1000
+    if (ms - withinMs !== this.#secondMs) {
+      this.#secondMs = ms - withinMs
+      this.#secondText = isoInstant(this.#secondMs).slice(0, -4)
+    }
+    return `${this.#secondText}${String(withinMs).padStart(3, '0')}Z`
+  }
+
+  #standing(id: string): Hold {
+    const hold = this.#books.openHolds.get(id) ?? this.#books.presumedHolds.get(id)
+    if (hold === undefined) throw new MancipleError('HOLD_ENDED', `Hold ${id} is not open.`, { hold: id })
+    return hold
+  }
+}
+
+/** Field by field: nothing that a caller adds gets into the journal. */
+function holdOf(id: string, order: ReserveOrder, atMs: number): Hold {
+  return {
+    id,
+    atMs,
+    backend: order.backend,
+    kind: order.kind,
+    model: order.model,
+    taskId: order.taskId,
+    taskType: order.taskType,
+    requestedBackend: order.requestedBackend,
+    inputTokens: order.inputTokens,
+    maxOutputTokens: order.maxOutputTokens,
+    estimate: order.estimate,
+    priceSource: order.priceSource,
+    policy: order.policy,
+    candidates: order.candidates,
+  }
+}
+
+function entryOf(hold: Hold, timestamp: string, settlement: Settlement): LedgerEntry {
+  const entry = {
+    timestamp,
+    backend: hold.backend,
+    model: hold.model,
+    prompt_tokens: settlement.promptTokens,
+    completion_tokens: settlement.completionTokens,
+    cost_usd: nanoToUsd(settlement.costNano),
+    task_id: hold.taskId,
+    task_type: hold.taskType,
+    duration_ms: settlement.durationMs,
+    id: hold.id,
+    requested_backend: hold.requestedBackend,
+    status: settlement.status,
+    usage_source: settlement.usageSource,
+    cache_read_tokens: settlement.cacheReadTokens,
+    cache_write_tokens: settlement.cacheWriteTokens,
+    reasoning_tokens: settlement.reasoningTokens,
+    price_source: hold.priceSource,
+    policy: hold.policy,
+  }
+  const { costNano, tokens } = hold.estimate
+  const overrun = settlement.costNano > costNano || settlement.promptTokens + settlement.completionTokens > tokens
+  return overrun ? { ...entry, overrun: true } : entry
+}
+
+/** A number that is not whole would make every later sum wrong. */
+function checkEstimate({ costNano, tokens, requests }: Quantities): void {
+  if (isCount(costNano, MAX_NANO) && isCount(tokens) && isCount(requests)) return
+  throw new MancipleError('REQUEST_INVALID', `The estimate is ${costNano} nano-USD, ${tokens} tokens, ${requests} requests.`)
+}
+
+function checkSettlement({ costNano, promptTokens, completionTokens }: Settlement): void {
+  if (isCount(costNano, MAX_CALL_NANO) && isCount(promptTokens) && isCount(completionTokens)) return
+  throw new MancipleError('USAGE_INVALID', `The settlement is ${costNano} nano-USD, ${promptTokens} + ${completionTokens} tokens.`)
+}
+
+function isCount(value: number, most = Number.MAX_SAFE_INTEGER): boolean {
+  return Number.isSafeInteger(value) && value >= 0 && value <= most
+}
