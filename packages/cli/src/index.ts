@@ -1,1 +1,66 @@
-export {}
+import { readFileSync } from 'node:fs'
+import { MancipleError } from '@manciple/core'
+import { Command, CommanderError } from 'commander'
+import { defineBudget } from './commands/budget.ts'
+import { defineCheck } from './commands/check.ts'
+import { defineCosts } from './commands/costs.ts'
+import { defineNotices } from './commands/notices.ts'
+import { terminalOf, type Io } from './terminal.ts'
+
+export type { Io } from './terminal.ts'
+
+/** Exit code for a wrong use, a file or ledger that cannot be read, and any other error. */
+const UNUSABLE = 2
+
+/**
+ * Runs one `manciple` command and resolves with its exit code; never throws.
+ * 0 done, 1 the policy file has mistakes, 2 wrong use or unreadable, 3 `--fail-on` found something.
+ * @param argv arguments after the name of the program.
+ */
+export async function run(argv: readonly string[], io: Io): Promise<number> {
+  let code = 0
+  try {
+    await createProgram(io, (ended) => (code = ended)).parseAsync(argv, { from: 'user' })
+    return code
+  } catch (error) {
+    if (error instanceof CommanderError) return error.exitCode === 0 ? 0 : UNUSABLE
+    io.stderr.write(`${errorText(error, io)}\n`)
+    return UNUSABLE
+  }
+}
+
+function createProgram(io: Io, done: (code: number) => void): Command {
+  const program = new Command('manciple')
+    .description('Budgets for model routers that are never overshot, and paid quota that is used.')
+    .version(version(), '--version', 'print the version')
+    .helpOption('--help', 'show help')
+    .helpCommand(false)
+    .showHelpAfterError('Add --help for what it takes.')
+    .exitOverride()
+    .configureOutput({
+      writeOut: (text) => io.stdout.write(text),
+      writeErr: (text) => io.stderr.write(text),
+      getOutHelpWidth: () => terminalOf(io).width,
+      getErrHelpWidth: () => terminalOf(io).width,
+      getOutHasColors: () => false,
+      getErrHasColors: () => false,
+    })
+    .addHelpText(
+      'after',
+      '\nExamples:\n  $ manciple check configs/budgets.yaml\n  $ manciple costs\n  $ manciple budget --fail-on near\n  $ manciple notices --follow',
+    )
+  for (const define of [defineCheck, defineCosts, defineBudget, defineNotices]) define(program, io, done)
+  return program
+}
+
+/** `error CODE: what happened, and what to do`; never a stack. */
+function errorText(error: unknown, io: Io): string {
+  const { red } = terminalOf(io).colours
+  if (error instanceof MancipleError) return `${red(`error ${error.code}`)}: ${error.message}`
+  return `${red('error')}: ${error instanceof Error ? error.message : String(error)}`
+}
+
+function version(): string {
+  const manifest: unknown = JSON.parse(readFileSync(new URL('../package.json', import.meta.url), 'utf8'))
+  return typeof manifest === 'object' && manifest !== null && 'version' in manifest ? String(manifest.version) : ''
+}

@@ -15,6 +15,9 @@ export interface CandidateRecord {
   readonly rules?: readonly string[]
 }
 
+/** The candidates of a decision as the ledger keeps them: records, or what `JSON.stringify` makes into them when a line is written. */
+export type Candidates = readonly CandidateRecord[] | { toJSON(): readonly CandidateRecord[] }
+
 /** What a router asks before a dispatch. */
 export interface DecideRequest {
   /** The backend that the caller would like. Unknown names are an error. */

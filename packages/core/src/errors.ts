@@ -8,6 +8,7 @@ export const ERRORS = {
   USAGE_INVALID: 'The reported usage is malformed; nothing was settled. Report whole, non-negative token counts with cached ≤ input and reasoning ≤ output.',
   HOLD_ENDED: 'This dispatch was settled or released before. Each attempt is billed once; ask for a new decision for another attempt.',
   DISPATCH_REFUSED: 'No backend may take this call and the policy has no local backend. Wait for the reset named, raise the limit, or add a local backend.',
+  LEDGER_MISSING: 'There is no ledger here. Give the folder that the router writes, or start the router to make one.',
   LEDGER_LOCKED: 'Another process is writing this ledger. Stop it, or give this router a ledger folder of its own.',
   LEDGER_UNWRITABLE: 'The ledger folder cannot be written. Check that it is a folder of this user on a disk with space, not a link.',
   LEDGER_DAMAGED: 'The ledger contradicts itself. Cloud calls stay stopped until `manciple ledger repair` has been run.',

@@ -1,43 +1,79 @@
-import type { Clock } from './clock.ts'
-import type { DecideRequest, Decision } from './decision.ts'
-import type { CallStatus, LedgerEntry, UsageSource } from './ledger/record.ts'
+import { systemClock, type Clock } from './clock.ts'
+import { loadPolicy, loadPolicyText, watchPolicy } from './config/watch.ts'
+import type { DecideRequest } from './decision.ts'
+import type { Dispatch } from './dispatch.ts'
+import { EmbeddedManciple } from './embedded-manciple.ts'
+import type { Explanation } from './explain.ts'
+import { openJsonLedger } from './ledger/json-ledger.ts'
+import { openMemoryLedger } from './ledger/memory-ledger.ts'
 import type { Notice } from './notices/notice.ts'
-import type { Usage } from './pricing/usage.ts'
+import { preparePolicy } from './policy/prepare.ts'
+import type { BudgetReport, CostsReport, HistoryQuery, HistoryRow } from './report.ts'
+
+/** The policy engine inside a router. Open one with `openManciple`. */
+export interface Manciple {
+  /**
+   * Decides and reserves in one synchronous step; resolves when the hold is on disk. A refusal is a decision, not an error.
+   * @throws MancipleError `REQUEST_INVALID`, `BACKEND_UNKNOWN`, `CLOSED`.
+   */
+  decide(request: DecideRequest): Promise<Dispatch>
+  /** What would be decided now, and why; nothing is reserved. @throws MancipleError as `decide`, and `RULES_DISAGREE`. */
+  explain(request: DecideRequest): Promise<Explanation>
+  /** A provider's own reading of a quota, kept in the ledger. `used` is a share, 0 to 1. */
+  observe(backend: string, reading: { readonly used: number; readonly at?: Date; readonly source: string }): Promise<void>
+  costs(): CostsReport
+  budget(): BudgetReport
+  /** Spend over any span that the ledger's totals reach back to. */
+  history(query: HistoryQuery): readonly HistoryRow[]
+  /** @returns a function that takes the listener away again. A listener that throws touches neither the others nor a dispatch. */
+  on(event: 'notice', listener: (notice: Notice) => void): () => void
+  /** Bills what is still open by its hold, writes everything, frees the ledger. */
+  close(): Promise<void>
+  /** The same in one blocking step, for a process that is about to exit. */
+  closeSync(): void
+}
 
 export interface MancipleOptions {
-  /** Path of the policy file, or `{ text }` with its content. */
+  /** Path of the policy file, which is watched from then on; or `{ text }` with its content. */
   readonly config: string | { readonly text: string }
   /** Folder of the ledger, made where it is missing; or `memory` for tests and replays. */
   readonly ledger: string
+  /** The system's, unless given. */
   readonly clock?: Clock
+  /** Hears of errors that must not touch a dispatch: a listener that threw, a rule that failed, a checkpoint that could not be written. Writes to stderr unless given. */
+  readonly onError?: (error: unknown) => void
 }
 
-/** What became of a dispatch. */
-export interface Outcome {
-  /** Undefined: nothing was reported; the hold stands for it. */
-  readonly usage?: Usage
-  /** `ok` unless given. */
-  readonly status?: CallStatus
-  /** `reported` where there is a usage, else `hold`. */
-  readonly usageSource?: UsageSource
-  /** Since the decision, unless given. */
-  readonly durationMs?: number
+/**
+ * Opens the ledger, puts the policy in force, and starts to watch its file.
+ * @throws MancipleError `CONFIG_MISSING`, `CONFIG_UNREADABLE`, `CONFIG_INVALID`, `LEDGER_LOCKED`, `LEDGER_UNWRITABLE`.
+ * @example
+ * const manciple = await openManciple({ config: 'configs/budgets.yaml', ledger: 'data/ledger' })
+ * const dispatch = await manciple.decide({ backend: 'claude', taskType: 'chat', inputTokens: 1500, maxOutputTokens: 800 })
+ * // … call dispatch.decision.backend with at most dispatch.decision.maxOutputTokens …
+ * await dispatch.settle({ inputTokens: 1500, outputTokens: 640 })
+ */
+export async function openManciple(options: MancipleOptions): Promise<Manciple> {
+  const { config, clock = systemClock(), onError = (error) => console.error('manciple:', error) } = options
+  const { policy } = typeof config === 'string' ? loadPolicy(config) : loadPolicyText(config.text, 'policy')
+  const prepared = await preparePolicy(policy)
+  const ledger = options.ledger === 'memory' ? openMemoryLedger() : await openJsonLedger({ folder: options.ledger, nowMs: clock.wallMs(), onWarning: onError })
+  try {
+    return await start(new EmbeddedManciple({ ledger, prepared, clock, onError }), options, onError)
+  } catch (error) {
+    await ledger.close()
+    throw error
+  }
 }
 
-/** One attempt at one backend: settle it or release it, once. */
-export interface Dispatch extends AsyncDisposable {
-  readonly decision: Decision
-  /** Bills the call. Resolves when the entry is on disk. @throws MancipleError `HOLD_ENDED`, `USAGE_INVALID`. */
-  settle(outcome: Usage | Outcome): Promise<LedgerEntry>
-  /** The call never took place. @throws MancipleError `HOLD_ENDED`. */
-  release(reason: string): Promise<void>
-}
-
-export interface Manciple {
-  /** Decides and reserves in one synchronous step; resolves when the hold is on disk. A refusal is a decision, not an error. @throws MancipleError `REQUEST_INVALID`, `BACKEND_UNKNOWN`, `CLOSED`. */
-  decide(request: DecideRequest): Promise<Dispatch>
-  on(event: 'notice', listener: (notice: Notice) => void): () => void
-  close(): Promise<void>
-  /** For a process that exits now: settles what is open with its hold, writes and syncs in one blocking step. */
-  closeSync(): void
+async function start(manciple: EmbeddedManciple, { config }: MancipleOptions, onError: (error: unknown) => void): Promise<Manciple> {
+  await manciple.start()
+  if (typeof config !== 'string') return manciple
+  const watcher = watchPolicy(config, {
+    current: () => manciple.policy,
+    onPolicy: ({ policy }) => void preparePolicy(policy).then((prepared) => manciple.replacePolicy(prepared)).catch(onError),
+    onRejected: (reason) => manciple.policyRejected(reason),
+  })
+  manciple.onClose(() => watcher.close())
+  return manciple
 }

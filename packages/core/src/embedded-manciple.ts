@@ -1,0 +1,333 @@
+import type { Clock } from './clock.ts'
+import { formatChange, limitChanges } from './config/changes.ts'
+import type { DecideRequest, Decision } from './decision.ts'
+import { HeldDispatch, settlementOfHold, type Books, type Dispatch } from './dispatch.ts'
+import { MancipleError } from './errors.ts'
+import { explainRequest, type Explanation } from './explain.ts'
+import { isoInstant } from './instant.ts'
+import type { Ledger } from './ledger/ledger.ts'
+import type { LedgerEntry, Settlement } from './ledger/record.ts'
+import { LedgerTime, type ClockJump } from './ledger-time.ts'
+import type { Manciple } from './manciple.ts'
+import * as bodies from './notices/bodies.ts'
+import { createBus, type Bus } from './notices/bus.ts'
+import type { Notice } from './notices/notice.ts'
+import { Notifier } from './notices/notifier.ts'
+import { resetMs } from './notices/triggers.ts'
+import { best, CandidateList, isShortened, type Assessment } from './policy/decide.ts'
+import type { PreparedPolicy } from './policy/prepare.ts'
+import { reasonsFor, verdictOf } from './policy/reasons.ts'
+import { budgetReport, costsReport, historyReport, type BudgetReport, type CostsReport, type HistoryQuery, type HistoryRow, type ReportView } from './report.ts'
+import { checkRequest, type CheckedRequest } from './request.ts'
+
+/** How often standing rules are looked at without traffic, in ledger time. */
+const REVIEW_MS = 30_000
+
+/** The parts that `openManciple` puts together. */
+export interface Parts {
+  readonly ledger: Ledger
+  readonly prepared: PreparedPolicy
+  readonly clock: Clock
+  /** Errors that must not touch a dispatch: a listener that threw, a rule that failed. */
+  readonly onError: (error: unknown) => void
+}
+
+/** The imperative shell around the pure core: holds the ledger, the policy in force, the time and the listeners. */
+export class EmbeddedManciple implements Manciple, Books {
+  readonly #ledger: Ledger
+  readonly #clock: Clock
+  readonly #time: LedgerTime
+  readonly #bus: Bus
+  readonly #notifier: Notifier
+  readonly #onError: (error: unknown) => void
+  #prepared: PreparedPolicy
+  /** Set when compiled rules and the engine disagree: no cloud call until a restart. */
+  #rulesFault = false
+  #closed = false
+  readonly #stops: (() => void)[] = []
+
+  constructor({ ledger, prepared, clock, onError }: Parts) {
+    this.#ledger = ledger
+    this.#prepared = prepared
+    this.#clock = clock
+    this.#onError = onError
+    this.#time = new LedgerTime(clock, ledger.lastMs, (jump) => this.#onClockJump(jump))
+    this.#bus = createBus(onError)
+    this.#notifier = new Notifier(ledger, this.#bus, onError)
+  }
+
+  /** Puts the policy in force and looks at what opening found. */
+  async start(): Promise<void> {
+    const nowMs = this.#time.now()
+    if (this.#ledger.fault === undefined) await this.#enforce(this.#prepared, nowMs)
+    const { presumed } = this.#ledger.opened
+    if (presumed.length > 0) this.#notifier.post(bodies.presumedSpent(presumed, nowMs), nowMs)
+    this.#notifier.review(this.#prepared, nowMs)
+    this.#stops.push(this.#clock.every(REVIEW_MS, () => this.#notifier.review(this.#prepared, this.#time.now())))
+  }
+
+  /** Runs when closing. */
+  onClose(stop: () => void): void {
+    this.#stops.push(stop)
+  }
+
+  get policy(): PreparedPolicy['policy'] {
+    return this.#prepared.policy
+  }
+
+  /** From here on every decision is ruled by this policy. */
+  async replacePolicy(prepared: PreparedPolicy): Promise<void> {
+    const before = this.#prepared.policy
+    const nowMs = this.#time.now()
+    const inForce = this.#enforce(prepared, nowMs)
+    if (before.version !== prepared.policy.version) {
+      const changes = limitChanges(before, prepared.policy).map(formatChange)
+      this.#notifier.post(bodies.policyChanged(before, prepared.policy, changes, nowMs), nowMs)
+    }
+    this.#notifier.review(prepared, nowMs)
+    await inForce
+  }
+
+  /** A file that was refused: the policy in force stays. */
+  policyRejected(reason: string): void {
+    this.#notifier.post(bodies.policyRejected(this.#prepared.policy, reason), this.#time.now())
+  }
+
+  async decide(request: DecideRequest): Promise<Dispatch> {
+    const { dispatch, durable, local } = this.#decideNow(checkRequest(request))
+    try {
+      await durable
+      return dispatch
+    } catch (error) {
+      // The disk failed under the hold. A local call costs nothing and may go; a cloud call is decided again, now on a closed ledger.
+      if (local) return dispatch
+      this.#onError(error)
+      return this.decide(request)
+    }
+  }
+
+  #decideNow(request: CheckedRequest): { dispatch: Dispatch; durable: Promise<void>; local: boolean } {
+    this.#assertOpen()
+    const nowMs = this.#time.now()
+    this.#ledger.advance(nowMs)
+    const prepared = this.#prepared
+    const assessments = this.#assess(request, prepared, nowMs)
+    let tried: Set<Assessment> | undefined
+    for (;;) {
+      const taken = best(assessments, tried)
+      if (taken?.estimate === undefined || taken.price === undefined) return this.#refuse(request, assessments, prepared, nowMs)
+      const reasons = reasonsFor(request, assessments, taken, prepared.planner, this.#ledger.meters)
+      const candidates = new CandidateList(assessments, taken, prepared.planner)
+      const reserved = this.#ledger.reserve({
+        atMs: nowMs,
+        backend: taken.backend.name,
+        kind: taken.backend.kind,
+        model: taken.model,
+        taskId: request.taskId,
+        taskType: request.taskType,
+        requestedBackend: request.backend ?? null,
+        inputTokens: request.inputTokens,
+        maxOutputTokens: taken.maxOutputTokens,
+        estimate: taken.estimate,
+        priceSource: taken.price.source,
+        policy: prepared.policy.version,
+        candidates,
+      })
+      if (!reserved.ok) {
+        tried = (tried ?? new Set()).add(taken)
+        continue
+      }
+      const { hold, durable } = reserved
+      const local = taken.backend.kind === 'local'
+      if (!local && !isShortened(taken)) this.#notifier.saw(taken.estimate)
+      this.#afterDecision(assessments, taken, prepared, nowMs)
+      const decision: Decision = {
+        verdict: verdictOf(request, taken),
+        backend: taken.backend.name,
+        model: taken.model,
+        maxOutputTokens: taken.maxOutputTokens,
+        reasons,
+        hold: hold.id,
+        estimateNano: taken.estimate.costNano,
+        policy: prepared.policy.version,
+        resetMs: local ? this.#resetOf(assessments) : undefined,
+        get candidates() {
+          return candidates.toJSON()
+        },
+      }
+      const terms = {
+        holdId: hold.id,
+        price: taken.price,
+        estimate: taken.estimate,
+        inputTokens: request.inputTokens,
+        maxOutputTokens: taken.maxOutputTokens * request.n,
+        startedMs: this.monotonicMs(),
+      }
+      return { dispatch: new HeldDispatch(decision, terms, this), durable, local }
+    }
+  }
+
+  /** Where evaluation throws, only local backends are left, and a notice says why. */
+  #assess(request: CheckedRequest, prepared: PreparedPolicy, nowMs: number): readonly Assessment[] {
+    const closed = this.#rulesFault || this.#ledger.fault !== undefined
+    try {
+      return prepared.planner.plan(request, this.#ledger.meters, nowMs, closed)
+    } catch (error) {
+      if (error instanceof MancipleError && (error.code === 'REQUEST_INVALID' || error.code === 'BACKEND_UNKNOWN')) throw error
+      this.#notifier.ruleFault(error, nowMs)
+      return prepared.planner.localOnly(request, nowMs)
+    }
+  }
+
+  #refuse(request: CheckedRequest, assessments: readonly Assessment[], prepared: PreparedPolicy, nowMs: number): { dispatch: Dispatch; durable: Promise<void>; local: boolean } {
+    const { planner, policy } = prepared
+    const candidates = new CandidateList(assessments, undefined, planner).toJSON()
+    const reasons = reasonsFor(request, assessments, undefined, planner, this.#ledger.meters)
+    const decision: Decision = {
+      verdict: 'refuse',
+      backend: undefined,
+      model: undefined,
+      maxOutputTokens: 0,
+      reasons,
+      hold: undefined,
+      estimateNano: 0,
+      policy: policy.version,
+      resetMs: this.#resetOf(assessments),
+      candidates,
+    }
+    this.#afterDecision(assessments, undefined, prepared, nowMs)
+    const { taskId, taskType } = request
+    const durable = this.#ledger.refuse({ atMs: nowMs, taskId, taskType, requestedBackend: request.backend ?? null, reason: reasons.join('; '), policy: policy.version, candidates })
+    // A refusal moves no money: a disk that cannot take its line must not turn it into an error.
+    return { dispatch: new HeldDispatch(decision, undefined, this), durable, local: true }
+  }
+
+  #afterDecision(assessments: readonly Assessment[], taken: Assessment | undefined, prepared: PreparedPolicy, nowMs: number): void {
+    for (const index of taken?.rules ?? []) {
+      const rule = prepared.planner.rules.rules[index]
+      if (rule?.event.type === 'notify' && taken !== undefined) this.#notifier.ruleMatched(rule, taken.backend, prepared, nowMs)
+    }
+    if (taken?.backend.kind === 'cloud') return
+    const asked = assessments[0]
+    if (asked?.out === 'price-unknown') this.#notifier.post(bodies.priceUnknown(asked, dayOf(prepared, nowMs)), nowMs)
+    if (assessments.some((assessment) => assessment.out === 'no-room')) this.#notifier.review(prepared, nowMs)
+  }
+
+  #resetOf(assessments: readonly Assessment[]): number | undefined {
+    const { meters } = this.#ledger
+    const blocked = assessments.filter((assessment) => assessment.out === 'no-room')
+    return resetMs(blocked.map((assessment) => ({ wanted: assessment.estimate ?? this.#notifier.ordinary, meters: assessment.limits.flatMap((index) => meters[index] ?? []) })))
+  }
+
+  async settle(holdId: string, settlement: Settlement): Promise<LedgerEntry> {
+    const { entry, durable } = this.#ledger.settle(holdId, settlement)
+    const nowMs = this.#time.now()
+    if (entry.overrun) this.#notifier.post(bodies.overrun(entry, dayOf(this.#prepared, nowMs)), nowMs)
+    if (entry.price_source !== 'free') this.#notifier.review(this.#prepared, nowMs)
+    await durable
+    return entry
+  }
+
+  async release(holdId: string, reason: string): Promise<void> {
+    await this.#ledger.release(holdId, reason, this.#time.now())
+  }
+
+  monotonicMs(): number {
+    return this.#clock.monotonicMs()
+  }
+
+  async explain(request: DecideRequest): Promise<Explanation> {
+    this.#assertOpen()
+    const nowMs = this.#time.now()
+    this.#ledger.advance(nowMs)
+    try {
+      return await explainRequest(checkRequest(request), this.#prepared, this.#ledger.meters, nowMs, this.#rulesFault || this.#ledger.fault !== undefined)
+    } catch (error) {
+      if (error instanceof MancipleError && error.code === 'RULES_DISAGREE') {
+        this.#rulesFault = true
+        this.#notifier.ruleFault(error, nowMs)
+      }
+      throw error
+    }
+  }
+
+  async observe(backend: string, reading: { readonly used: number; readonly at?: Date; readonly source: string }): Promise<void> {
+    this.#assertOpen()
+    const { backends } = this.#prepared.policy
+    if (!backends.some((one) => one.name === backend)) {
+      throw new MancipleError('BACKEND_UNKNOWN', `backend ${JSON.stringify(backend)}: the policy has ${backends.map((one) => one.name).join(', ')}`)
+    }
+    if (!Number.isFinite(reading.used) || reading.used < 0) throw new MancipleError('REQUEST_INVALID', `used: expected a share from 0, found ${reading.used}`)
+    const at = isoInstant(reading.at?.getTime() ?? this.#time.now())
+    await this.#ledger.observe({ backend, used: reading.used, at, source: reading.source })
+  }
+
+  costs(): CostsReport {
+    return costsReport(this.#view())
+  }
+
+  budget(): BudgetReport {
+    return budgetReport(this.#view())
+  }
+
+  history(query: HistoryQuery): readonly HistoryRow[] {
+    return historyReport(this.#view(), query)
+  }
+
+  on(event: 'notice', listener: (notice: Notice) => void): () => void {
+    return this.#bus.on(event, listener)
+  }
+
+  async close(): Promise<void> {
+    if (this.#closed) return
+    this.#shut()
+    await this.#ledger.close()
+  }
+
+  closeSync(): void {
+    if (this.#closed) return
+    this.#shut()
+    this.#ledger.closeSync()
+  }
+
+  /** What is still open may have cost its hold: billing that is better than leaving it to be presumed at the next start. */
+  #shut(): void {
+    this.#closed = true
+    for (const stop of this.#stops) stop()
+    if (this.#ledger.fault !== undefined) return
+    for (const hold of this.#ledger.openHolds.values()) {
+      this.#ledger.settle(hold.id, settlementOfHold(hold, this.#time.now())).durable.catch(this.#onError)
+    }
+  }
+
+  /** The ledger's totals follow in the same step, so that no decision mixes two policies. */
+  #enforce(prepared: PreparedPolicy, nowMs: number): Promise<void> {
+    const { version, text, timezone, limits } = prepared.policy
+    const inForce = this.#ledger.usePolicy({ version, text, timezone, limits }, nowMs)
+    this.#prepared = prepared
+    return inForce
+  }
+
+  #view(): ReportView {
+    const { policy, calendar } = this.#prepared
+    const nowMs = this.#time.now()
+    this.#ledger.advance(nowMs)
+    return { policy, calendar, meters: this.#ledger.meters, spend: (startMs, endMs) => this.#ledger.spend(startMs, endMs), notices: this.#ledger.notices, nowMs }
+  }
+
+  #onClockJump(jump: ClockJump): void {
+    // Told a tick later: a jump shows while the time is being read.
+    queueMicrotask(() => {
+      const nowMs = this.#time.now()
+      this.#notifier.post(bodies.clockJumped(jump, nowMs), nowMs)
+    })
+  }
+
+  #assertOpen(): void {
+    if (this.#closed) throw new MancipleError('CLOSED', 'this Manciple takes no more requests')
+  }
+}
+
+function dayOf({ calendar }: PreparedPolicy, nowMs: number): string {
+  return isoInstant(calendar.bounds({ kind: 'day' }, nowMs).startMs)
+}

@@ -1,0 +1,107 @@
+import { MancipleError } from '../errors.ts'
+import { isoInstant } from '../instant.ts'
+import type { Ledger } from '../ledger/ledger.ts'
+import type { Quantities } from '../limit.ts'
+import type { Rule, Backend } from '../policy/policy.ts'
+import type { PreparedPolicy } from '../policy/prepare.ts'
+import type { Bus } from './bus.ts'
+import { lastCloudState, type Notice, type NoticeBody } from './notice.ts'
+import { occasions, OrdinaryCall, ruleMatch, type Occasion, type TriggerView } from './triggers.ts'
+
+/** Raises notices: into the ledger first, then to whoever listens. Never throws into a dispatch. */
+export class Notifier {
+  readonly #ledger: Ledger
+  readonly #bus: Bus
+  readonly #ordinary = new OrdinaryCall()
+  readonly #onError: (error: unknown) => void
+  /** The episode that each kind and subject was last told in: what has been told costs one look-up. */
+  readonly #told = new Map<string, number | undefined>()
+  /** The latest `local-only` or `restored`. */
+  #cloudState: Notice | undefined
+  #faultTold = false
+
+  constructor(ledger: Ledger, bus: Bus, onError: (error: unknown) => void) {
+    this.#ledger = ledger
+    this.#bus = bus
+    this.#onError = onError
+    this.#cloudState = lastCloudState(ledger.notices)
+  }
+
+  /** Once per kind and episode; a repetition costs one look-up. */
+  post(body: NoticeBody, nowMs: number): void {
+    if (this.#ledger.fault !== undefined) return this.#tellFault(nowMs)
+    if (this.#ledger.raised(body.kind, body.episode)) return
+    this.#ledger.notice(body, nowMs).then(
+      (notice) => {
+        if (notice === undefined) return
+        this.#cloudState = lastCloudState([notice]) ?? this.#cloudState
+        this.#bus.emit(notice)
+      },
+      () => this.#tellFault(nowMs),
+    )
+  }
+
+  /** Remembers the size of an ordinary cloud call. */
+  saw(hold: Quantities): void {
+    this.#ordinary.saw(hold)
+  }
+
+  get ordinary(): Quantities {
+    return this.#ordinary.median
+  }
+
+  /** Standing rules and the state of the limits: after each settle, at opening, and by a timer, since an idle backend raises no events. */
+  review(prepared: PreparedPolicy, nowMs: number): void {
+    try {
+      if (this.#ledger.fault !== undefined) return this.#tellFault(nowMs)
+      this.#ledger.advance(nowMs)
+      const standing = prepared.planner.rules.standing(nowMs, this.#ledger.meters)
+      for (const occasion of occasions(this.#view(prepared, nowMs), standing)) this.#tell(occasion, nowMs)
+    } catch (error) {
+      this.ruleFault(error, nowMs)
+    }
+  }
+
+  /** Own rules of the dispatch phase whose event is `notify`. */
+  ruleMatched(rule: Rule, backend: Backend, prepared: PreparedPolicy, nowMs: number): void {
+    this.#tell(ruleMatch(rule, backend, this.#view(prepared, nowMs)), nowMs)
+  }
+
+  /** A rule could not be evaluated: dispatches go local until it can. */
+  ruleFault(error: unknown, nowMs: number): void {
+    this.#onError(error)
+    const reason = error instanceof Error ? error.message : String(error)
+    this.post({ severity: 'alert', kind: 'rule', scope: 'policy', episode: `fault ${reason}`, text: `Rules could not be evaluated, operating local-only: ${reason}`, data: { reason } }, nowMs)
+  }
+
+  #tell({ kind, subject, episodeMs, body }: Occasion, nowMs: number): void {
+    const key = `${kind}\n${subject}`
+    if (this.#told.has(key) && this.#told.get(key) === episodeMs) return
+    this.#told.set(key, episodeMs)
+    this.post(body(), nowMs)
+  }
+
+  #view(prepared: PreparedPolicy, nowMs: number): TriggerView {
+    const { planner, policy, calendar } = prepared
+    const limitsOf = (backend: Backend): readonly number[] => planner.limitsOf(backend, backend.models[0] ?? '', null)
+    return { policy, calendar, meters: this.#ledger.meters, limitsOf, ordinary: this.#ordinary.median, nowMs, lastCloudState: this.#cloudState }
+  }
+
+  /** The journal cannot take this one, so it goes straight to the listeners, with number 0; `fault.json` holds it for readers. */
+  #tellFault(nowMs: number): void {
+    const { fault } = this.#ledger
+    if (this.#faultTold || fault === undefined) return
+    this.#faultTold = true
+    this.#onError(new MancipleError(fault.code, fault.reason))
+    this.#bus.emit({
+      number: 0,
+      time: isoInstant(nowMs),
+      severity: 'alert',
+      kind: 'ledger-fault',
+      scope: 'ledger',
+      episode: fault.since,
+      text: `Cloud calls are stopped: ${fault.reason}`,
+      data: { code: fault.code, since: fault.since },
+    })
+  }
+}

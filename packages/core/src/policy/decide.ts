@@ -1,0 +1,264 @@
+import type { CandidateRecord, OutReason } from '../decision.ts'
+import { MancipleError } from '../errors.ts'
+import { covers, freeOf, type MeterState, type Quantities } from '../limit.ts'
+import { estimate } from '../pricing/estimate.ts'
+import type { KnownPrice, PriceBook } from '../pricing/price-book.ts'
+import type { CheckedRequest } from '../request.ts'
+import type { Backend, Policy } from './policy.ts'
+import type { RuleSet } from './rule-set.ts'
+
+/** An answer shorter than this is of no use: rather than cut below it, another candidate is taken. */
+const LEAST_OUTPUT = 256
+
+/** Suitability of the backend that the request names, and of others that `preferences` does not mention. */
+const NAMED = 1
+const UNMENTIONED = 0.5
+
+/** Lower ranks win, whatever the score: a whole answer before a shortened one, any paid backend before a local one. */
+const RANK = { whole: 0, shortened: 1, local: 2, out: 3 } as const
+type Rank = (typeof RANK)[keyof typeof RANK]
+
+const NONE: readonly never[] = []
+
+/** What one candidate would cost, and whether and how well it would do. */
+export interface Assessment {
+  readonly backend: Backend
+  readonly model: string
+  readonly rank: Rank
+  readonly score: number
+  readonly price: KnownPrice | undefined
+  readonly maxOutputTokens: number
+  readonly estimate: Quantities | undefined
+  readonly out: OutReason | undefined
+  /** Limits without room, as indexes into the policy's. */
+  readonly limits: readonly number[]
+  /** Rules that matched, as indexes into the rule set's. */
+  readonly rules: readonly number[]
+}
+
+interface Candidate {
+  readonly backend: Backend
+  readonly model: string
+  /** Indexes of the limits that cover it, by the task type as limits see it. */
+  readonly covering: Map<string, readonly number[]>
+}
+
+/** Judges every candidate of a request. Reads totals, changes nothing. */
+export interface Planner {
+  readonly policy: Policy
+  readonly rules: RuleSet
+  /**
+   * In order of preference by name: what the request names first, `local` last. Take them with {@link best}.
+   * @param cloudClosed a fault stops cloud calls: only local candidates are judged.
+   * @throws MancipleError `BACKEND_UNKNOWN`, `REQUEST_INVALID`.
+   */
+  plan(request: CheckedRequest, meters: readonly MeterState[], nowMs: number, cloudClosed: boolean): readonly Assessment[]
+  /** Local candidates alone, without rules: for when rules cannot be evaluated. */
+  localOnly(request: CheckedRequest, nowMs: number): readonly Assessment[]
+  /** Indexes of the limits that cover a call. */
+  limitsOf(backend: Backend, model: string, taskType: string | null): readonly number[]
+}
+
+export function createPlanner(policy: Policy, rules: RuleSet, prices: PriceBook): Planner {
+  const backends = new Map(policy.backends.map((backend) => [backend.name, backend]))
+  const listed = policy.backends.map((backend) => backend.models.map((model): Candidate => ({ backend, model, covering: new Map() })))
+  const all = listed.flat().sort((a, b) => Number(a.backend.kind === 'local') - Number(b.backend.kind === 'local'))
+  const limitedTaskTypes = new Set(policy.limits.flatMap((limit) => limit.scope.taskType ?? []))
+
+  function limitsOf(backend: Backend, model: string, taskType: string | null): readonly number[] {
+    const call = { backend: backend.name, kind: backend.kind, model, taskType: taskType ?? '' }
+    return policy.limits.flatMap((limit, index) => (covers(limit.scope, call) ? [index] : []))
+  }
+
+  function covering(candidate: Candidate, taskType: string | null): readonly number[] {
+    const key = taskType !== null && limitedTaskTypes.has(taskType) ? taskType : ''
+    let found = candidate.covering.get(key)
+    if (found === undefined) candidate.covering.set(key, (found = limitsOf(candidate.backend, candidate.model, key)))
+    return found
+  }
+
+  function suitability(backend: Backend, request: CheckedRequest, row: ReadonlyMap<string, number> | undefined): number {
+    return backend.name === request.backend ? NAMED : (row?.get(backend.name) ?? UNMENTIONED)
+  }
+
+  function assess(candidate: Candidate, request: CheckedRequest, meters: readonly MeterState[], nowMs: number, suits: number, whole: Rank): Assessment {
+    const { backend, model } = candidate
+    const asked = request.maxOutputTokens ?? policy.maxOutputTokens
+    const price = prices.price(backend, model, nowMs)
+    const rest = { backend, model, score: suits, limits: NONE, rules: NONE }
+    if (price.kind === 'unknown') return { ...rest, rank: RANK.out, price: undefined, maxOutputTokens: asked, estimate: undefined, out: 'price-unknown' }
+
+    const limits = covering(candidate, request.taskType)
+    const room = roomFor(price, request, asked, limits, meters)
+    if (room.maxOutputTokens < Math.min(asked, Math.max(LEAST_OUTPUT, request.minOutputTokens))) {
+      const full = estimate(price, { inputTokens: request.inputTokens, maxOutputTokens: asked, n: request.n })
+      return { ...rest, rank: RANK.out, price, maxOutputTokens: asked, estimate: full, out: 'no-room', limits: room.tight }
+    }
+    const outcome = rules.judge({ backend, model, maxOutputTokens: room.maxOutputTokens, estimate: room.estimate })
+    return {
+      backend,
+      model,
+      price,
+      maxOutputTokens: room.maxOutputTokens,
+      estimate: room.estimate,
+      rank: outcome.forbidden ? RANK.out : room.maxOutputTokens < asked && whole === RANK.whole ? RANK.shortened : whole,
+      score: suits + outcome.shift,
+      out: outcome.forbidden ? 'forbidden' : undefined,
+      limits: NONE,
+      rules: outcome.matched.length === 0 ? NONE : outcome.matched.slice(),
+    }
+  }
+
+  function plan(request: CheckedRequest, meters: readonly MeterState[], nowMs: number, cloudClosed: boolean): readonly Assessment[] {
+    const row = request.taskType === null ? undefined : policy.preferences.get(request.taskType)
+    const candidates = candidatesOf(request)
+    let bestCloud = 0
+    for (const { backend } of candidates) if (backend.kind === 'cloud') bestCloud = Math.max(bestCloud, suitability(backend, request, row))
+    rules.begin({ nowMs, taskType: request.taskType, taskId: request.taskId, tags: request.tags, inputTokens: request.inputTokens }, meters)
+    const assessments: Assessment[] = []
+    for (const candidate of candidates) {
+      const local = candidate.backend.kind === 'local'
+      if (!local && cloudClosed) continue
+      const suits = suitability(candidate.backend, request, row)
+      const preferred = local && (request.backend === candidate.backend.name || (row?.has(candidate.backend.name) === true && suits > bestCloud))
+      assessments.push(assess(candidate, request, meters, nowMs, suits, local && !preferred ? RANK.local : RANK.whole))
+    }
+    return assessments
+  }
+
+  /** Orders for requests that name only what the policy lists: few, and asked for again and again. */
+  const orders = new Map<string, readonly Candidate[]>()
+
+  function candidatesOf(request: CheckedRequest): readonly Candidate[] {
+    if (request.backend === undefined && request.model === undefined && request.candidates === undefined) return all
+    if (request.candidates !== undefined) return order(request)
+    const key = `${request.backend ?? ''}\n${request.model ?? ''}\n${request.pinned}`
+    const found = orders.get(key)
+    if (found !== undefined) return found
+    const made = order(request)
+    if (made.every((candidate) => all.includes(candidate))) orders.set(key, made)
+    return made
+  }
+
+  /** What the request names first, then other models of that backend, then the rest; local last. */
+  function order(request: CheckedRequest): readonly Candidate[] {
+    for (const name of request.candidates ?? NONE) known(name)
+    const named = request.backend === undefined ? undefined : known(request.backend)
+    const first = all.filter((candidate) => isNamed(candidate, request))
+    if (request.model !== undefined && first.length === 0) first.push(unlisted(named, request.model))
+    const rest = all.filter((candidate) => !first.includes(candidate) && allowed(candidate, request, named))
+    if (named === undefined) return [...first, ...rest]
+    const sameBackend = (candidate: Candidate): number => (candidate.backend === named ? 0 : 1)
+    return [...first, ...rest.sort((a, b) => sameBackend(a) - sameBackend(b))]
+  }
+
+  function known(name: string): Backend {
+    const backend = backends.get(name)
+    if (backend === undefined) throw new MancipleError('BACKEND_UNKNOWN', `backend ${JSON.stringify(name)}: the policy has ${[...backends.keys()].join(', ')}`, { name })
+    return backend
+  }
+
+  function localOnly(request: CheckedRequest, nowMs: number): readonly Assessment[] {
+    const maxOutputTokens = request.maxOutputTokens ?? policy.maxOutputTokens
+    return all.flatMap(({ backend, model }): Assessment[] => {
+      const price = prices.price(backend, model, nowMs)
+      if (backend.kind !== 'local' || price.kind === 'unknown') return []
+      const bound = estimate(price, { inputTokens: request.inputTokens, maxOutputTokens, n: request.n })
+      return [{ backend, model, rank: RANK.local, score: UNMENTIONED, price, maxOutputTokens, estimate: bound, out: undefined, limits: NONE, rules: NONE }]
+    })
+  }
+
+  return { policy, rules, plan, localOnly, limitsOf }
+}
+
+function isNamed(candidate: Candidate, request: CheckedRequest): boolean {
+  if (request.backend !== undefined && candidate.backend.name !== request.backend) return false
+  return request.model === undefined ? request.backend !== undefined : candidate.model === request.model
+}
+
+/** A model that the policy does not list is taken on the word of a request that names its backend; its price must be known all the same. */
+function unlisted(named: Backend | undefined, model: string): Candidate {
+  if (named === undefined) throw new MancipleError('REQUEST_INVALID', `model ${JSON.stringify(model)}: no backend of the policy lists it; name its backend as well`)
+  return { backend: named, model, covering: new Map() }
+}
+
+function allowed(candidate: Candidate, request: CheckedRequest, named: Backend | undefined): boolean {
+  const { backend } = candidate
+  if (named?.kind === 'local') return backend === named
+  if (backend.kind === 'local' || backend === named) return true
+  return !request.pinned && (request.candidates === undefined || request.candidates.includes(backend.name))
+}
+
+interface Room {
+  /** The longest output that fits every hard limit, at most what was asked; -1 where not even the input fits. */
+  readonly maxOutputTokens: number
+  readonly estimate: Quantities
+  /** Hard limits without room for the whole. */
+  readonly tight: readonly number[]
+}
+
+function roomFor(price: KnownPrice, request: CheckedRequest, asked: number, limits: readonly number[], meters: readonly MeterState[]): Room {
+  const { inputTokens, n } = request
+  const whole = estimate(price, { inputTokens, maxOutputTokens: asked, n })
+  let longest = asked
+  let tight: number[] | undefined
+  for (const index of limits) {
+    const meter = meters[index]
+    if (meter === undefined || !meter.limit.hard) continue
+    const free = freeOf(meter)
+    const { unit } = meter.limit
+    const wanted = unit === 'usd' ? whole.costNano : unit === 'tokens' ? whole.tokens : whole.requests
+    if (wanted <= free) continue
+    ;(tight ??= []).push(index)
+    if (unit === 'requests') longest = -1
+    else longest = Math.min(longest, unit === 'tokens' ? Math.floor((free - inputTokens) / n) : Math.floor(price.outputWithin(free, inputTokens, asked * n) / n))
+  }
+  if (tight === undefined) return { maxOutputTokens: asked, estimate: whole, tight: NONE }
+  const maxOutputTokens = Math.max(longest, -1)
+  return { maxOutputTokens, estimate: estimate(price, { inputTokens, maxOutputTokens: Math.max(maxOutputTokens, 0), n }), tight }
+}
+
+/** The best assessment that is not out and not in `tried`; earlier ones win ties. */
+export function best(assessments: readonly Assessment[], tried?: ReadonlySet<Assessment>): Assessment | undefined {
+  let winner: Assessment | undefined
+  for (const assessment of assessments) {
+    if (assessment.rank === RANK.out || tried?.has(assessment)) continue
+    if (winner === undefined || assessment.rank < winner.rank || (assessment.rank === winner.rank && assessment.score > winner.score)) winner = assessment
+  }
+  return winner
+}
+
+export function isShortened(assessment: Assessment): boolean {
+  return assessment.rank === RANK.shortened
+}
+
+/** The candidates of a decision, written out when somebody asks for them: most decisions are never looked at again. */
+export class CandidateList {
+  readonly #assessments: readonly Assessment[]
+  readonly #taken: Assessment | undefined
+  readonly #planner: Planner
+
+  constructor(assessments: readonly Assessment[], taken: Assessment | undefined, planner: Planner) {
+    this.#assessments = assessments
+    this.#taken = taken
+    this.#planner = planner
+  }
+
+  toJSON(): readonly CandidateRecord[] {
+    return this.#assessments.map((assessment) => recordOf(assessment, this.#planner, this.#taken))
+  }
+}
+
+/** An assessment as the ledger keeps it. */
+export function recordOf(assessment: Assessment, planner: Planner, taken: Assessment | undefined): CandidateRecord {
+  const out = assessment.out ?? (assessment === taken ? undefined : 'outscored')
+  return {
+    backend: assessment.backend.name,
+    model: assessment.model,
+    estimate_nano: assessment.estimate?.costNano ?? null,
+    score: assessment.score,
+    ...(out === undefined ? {} : { out }),
+    ...(assessment.limits.length === 0 ? {} : { limits: assessment.limits.map((index) => planner.policy.limits[index]?.name ?? '?') }),
+    ...(assessment.rules.length === 0 ? {} : { rules: assessment.rules.map((index) => planner.rules.rules[index]?.name ?? '?') }),
+  }
+}

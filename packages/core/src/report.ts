@@ -1,0 +1,221 @@
+import { formatInstant, isoInstant } from './instant.ts'
+import type { SpendRow } from './ledger/ledger.ts'
+import { freeOf, type BackendKind, type MeterState, type Unit } from './limit.ts'
+import { lastCloudState, type Notice } from './notices/notice.ts'
+import { accountOf, elapsedOf, overQuotas, spentOf, utilizationOf, type Account } from './policy/measures.ts'
+import type { Policy } from './policy/policy.ts'
+import { formatWindow } from './window-text.ts'
+import { QUARTER_MS, type Calendar } from './windows.ts'
+
+/** What reports look at: the policy, the totals, and the time. */
+export interface ReportView {
+  readonly policy: Policy
+  readonly calendar: Calendar
+  /** One per limit of the policy, in its order, moved on to `nowMs`. */
+  readonly meters: readonly MeterState[]
+  readonly spend: (startMs: number, endMs: number) => readonly SpendRow[]
+  readonly notices: readonly Notice[]
+  readonly nowMs: number
+}
+
+export interface Spend {
+  readonly costNano: number
+  readonly tokens: number
+  readonly requests: number
+}
+
+/** What has been spent, by local day and calendar month. Money in nano-USD. */
+export interface CostsReport {
+  readonly at: string
+  readonly timezone: string
+  readonly policy: string
+  readonly today: Spend
+  readonly month: Spend
+  readonly backends: readonly { readonly backend: string; readonly today: Spend; readonly month: Spend }[]
+}
+
+export type Standing = 'within' | 'near' | 'over'
+
+export interface LimitReport {
+  readonly limit: string
+  readonly unit: Unit
+  readonly window: string
+  readonly hard: boolean
+  /** All in the limit's unit: `settled + held + presumed + free = quantity`. */
+  readonly quantity: number
+  readonly settled: number
+  readonly held: number
+  readonly presumed: number
+  readonly free: number
+  /** settled ÷ quantity. */
+  readonly spent: number
+  readonly standing: Standing
+  /** When the window ends; null for a rolling one, and for one that begins at first use and has not begun. */
+  readonly resets: string | null
+}
+
+/** How much of what is paid for has been used, against how much of the time has passed. */
+export interface Progress {
+  /** settled ÷ quota. */
+  readonly utilization: number
+  /** Share of the window that has passed. */
+  readonly elapsed: number
+  /** utilization ÷ elapsed: 1 is on plan. Null while nothing has passed. */
+  readonly pace: number | null
+  /** The least pace that the policy wants. */
+  readonly floor: number
+}
+
+export interface QuotaReport extends Progress {
+  readonly backend: string
+  readonly kind: BackendKind
+  readonly limit: string
+  readonly unit: Unit
+  readonly quantity: number
+  readonly settled: number
+  readonly resets: string | null
+}
+
+/** Limits, quotas and whether cloud calls go through. */
+export interface BudgetReport {
+  readonly at: string
+  readonly timezone: string
+  readonly policy: string
+  readonly limits: readonly LimitReport[]
+  readonly quotas: readonly QuotaReport[]
+  /** All quotas together, weighted by what is paid for them. */
+  readonly total: Progress
+  /** The `local-only` notice in force. */
+  readonly localOnly: Notice | null
+}
+
+const NOTHING: Spend = { costNano: 0, tokens: 0, requests: 0 }
+
+export function costsReport(view: ReportView): CostsReport {
+  const { policy, calendar, nowMs } = view
+  const end = nowMs + QUARTER_MS
+  const today = view.spend(calendar.bounds({ kind: 'day' }, nowMs).startMs, end)
+  const month = view.spend(calendar.bounds({ kind: 'month', day: 1 }, nowMs).startMs, end)
+  const names = new Set([...policy.backends.map((backend) => backend.name), ...month.map((row) => row.backend)])
+  return {
+    at: isoInstant(nowMs),
+    timezone: policy.timezone,
+    policy: policy.version,
+    today: total(today),
+    month: total(month),
+    backends: [...names].map((backend) => ({ backend, today: total(of(backend, today)), month: total(of(backend, month)) })),
+  }
+}
+
+export function budgetReport(view: ReportView): BudgetReport {
+  const { policy, meters, nowMs } = view
+  const accounts = policy.backends.map((backend) => accountOf(backend, policy))
+  return {
+    at: isoInstant(nowMs),
+    timezone: policy.timezone,
+    policy: policy.version,
+    limits: meters.map((meter) => limitReport(meter, policy)),
+    quotas: accounts.flatMap((account) => quotaReport(account, view)),
+    total: progress(overQuotas(accounts, utilizationOf, meters, nowMs), overQuotas(accounts, elapsedOf, meters, nowMs), policy.floors.total),
+    localOnly: localOnlyNow(view.notices, nowMs),
+  }
+}
+
+function limitReport(meter: MeterState, policy: Policy): LimitReport {
+  const { limit, settled, held, presumed, bounds } = meter
+  const spent = spentOf(meter)
+  return {
+    limit: limit.name,
+    unit: limit.unit,
+    window: formatWindow(limit.window),
+    hard: limit.hard,
+    quantity: limit.quantity,
+    settled,
+    held,
+    presumed,
+    free: freeOf(meter),
+    spent,
+    standing: settled > limit.quantity ? 'over' : spent >= policy.warningThreshold ? 'near' : 'within',
+    resets: bounds === undefined || limit.window.kind === 'rolling' ? null : isoInstant(bounds.endMs),
+  }
+}
+
+function quotaReport(account: Account, { policy, meters, nowMs }: ReportView): QuotaReport[] {
+  const { backend, quota } = account
+  const meter = quota === undefined ? undefined : meters[quota]
+  if (meter === undefined) return []
+  const { limit, settled, bounds } = meter
+  const { name, kind } = backend
+  return [
+    {
+      backend: name,
+      kind,
+      limit: limit.name,
+      unit: limit.unit,
+      quantity: limit.quantity,
+      settled,
+      resets: bounds === undefined ? null : isoInstant(bounds.endMs),
+      ...progress(utilizationOf(account, meters), elapsedOf(account, meters, nowMs), policy.floors.backend),
+    },
+  ]
+}
+
+function progress(utilization: number, elapsed: number, floor: number): Progress {
+  return { utilization, elapsed, pace: elapsed === 0 ? null : utilization / elapsed, floor }
+}
+
+/** The `local-only` notice that no `restored` has ended and whose reset lies ahead. */
+function localOnlyNow(notices: readonly Notice[], nowMs: number): Notice | null {
+  const last = lastCloudState(notices)
+  if (last?.kind !== 'local-only') return null
+  const { reset } = last.data
+  return typeof reset === 'string' && Date.parse(reset) <= nowMs ? null : last
+}
+
+export type HistoryKey = 'backend' | 'model' | 'task_type' | 'day'
+
+export interface HistoryQuery {
+  /** Inclusive and exclusive; whole quarter-hours count. */
+  readonly from: Date
+  readonly to: Date
+  readonly by: readonly HistoryKey[]
+}
+
+export type HistoryRow = Spend & { readonly [key in HistoryKey]?: string }
+
+/** Spend between two times, summed by the keys asked for, dearest first; by day, oldest first. */
+export function historyReport(view: ReportView, query: HistoryQuery): readonly HistoryRow[] {
+  const sums = new Map<string, HistoryRow>()
+  const byDay = query.by.includes('day')
+  for (const { day, startMs, endMs } of byDay ? days(view, query) : [{ day: '', startMs: query.from.getTime(), endMs: query.to.getTime() }]) {
+    for (const row of view.spend(startMs, endMs)) {
+      const keys: Record<HistoryKey, string> = { backend: row.backend, model: row.model, task_type: row.taskType, day }
+      const id = query.by.map((key) => keys[key]).join('\n')
+      const sum = sums.get(id) ?? { ...NOTHING, ...Object.fromEntries(query.by.map((key) => [key, keys[key]])) }
+      sums.set(id, { ...sum, ...plus(sum, row) })
+    }
+  }
+  const rows = [...sums.values()]
+  return rows.sort((a, b) => (byDay ? (a.day ?? '').localeCompare(b.day ?? '') : 0) || b.costNano - a.costNano)
+}
+
+function* days({ calendar, policy }: ReportView, query: HistoryQuery): Generator<{ day: string; startMs: number; endMs: number }> {
+  const to = query.to.getTime()
+  for (let at = query.from.getTime(); at < to; ) {
+    const { startMs, endMs } = calendar.bounds({ kind: 'day' }, at)
+    yield { day: formatInstant(startMs, policy.timezone).slice(0, 10), startMs: Math.max(startMs, query.from.getTime()), endMs: Math.min(endMs, to) }
+    at = endMs
+  }
+}
+
+function of(backend: string, rows: readonly SpendRow[]): readonly SpendRow[] {
+  return rows.filter((row) => row.backend === backend)
+}
+
+function total(rows: readonly Spend[]): Spend {
+  return rows.reduce(plus, NOTHING)
+}
+
+function plus(a: Spend, b: Spend): Spend {
+  return { costNano: a.costNano + b.costNano, tokens: a.tokens + b.tokens, requests: a.requests + b.requests }
+}
