@@ -6,9 +6,11 @@ import { existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs'
 import { dirname, join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 
+/** Not in package.json's `packageManager`: pnpm 12 would then ask for itself in the lock file. */
+const PNPM = 'pnpm@12.21.0'
 const root = dirname(dirname(fileURLToPath(import.meta.url)))
 const bin = join(root, 'node_modules', '.bin')
-const { packageManager, scripts } = JSON.parse(readFileSync(join(root, 'package.json'), 'utf8'))
+const { scripts } = JSON.parse(readFileSync(join(root, 'package.json'), 'utf8'))
 
 const [task = 'start', ...rest] = process.argv.slice(2)
 install()
@@ -31,7 +33,7 @@ function install() {
   const lock = createHash('sha256').update(readFileSync(join(root, 'pnpm-lock.yaml'))).digest('hex')
   if (existsSync(stamp) && readFileSync(stamp, 'utf8') === lock) return
   console.error('Installing dependencies …')
-  spawn('npx', ['-y', packageManager, 'install', '--frozen-lockfile', '--config.engine-strict=false'])
+  spawn('npx', ['-y', PNPM, 'install', '--frozen-lockfile', '--config.engine-strict=false'])
   writeFileSync(stamp, lock)
 }
 

@@ -49,17 +49,22 @@ const START_LIMIT_MS = 30_000
 const OUTPUT_KEPT = 200_000
 
 /** Starts the gateway's own command line with our plugin in its config. @throws Error with its output when it does not come up. */
-export async function startGateway(options: GatewayOptions): Promise<Gateway> {
+export function startGateway(options: GatewayOptions): Promise<Gateway> {
+  return runGateway(options.folder, (port) => gatewayConfig(options, port))
+}
+
+/** Starts it with any config. @throws Error with its output when it does not come up. */
+export async function runGateway(folder: string, configFor: (port: number) => string): Promise<Gateway> {
   const port = await freePort()
-  mkdirSync(options.folder, { recursive: true })
-  const config = join(options.folder, 'gateway.yaml')
-  writeFileSync(config, gatewayConfig(options, port), { mode: 0o600 })
+  mkdirSync(folder, { recursive: true })
+  const config = join(folder, 'gateway.yaml')
+  writeFileSync(config, configFor(port), { mode: 0o600 })
   const cli = join(dirname(createRequire(import.meta.url).resolve('@nullplatform/llm-gateway/package.json')), 'dist', 'cli.js')
-  const child = spawn(process.execPath, [cli, 'start', '-c', resolve(config)], { cwd: options.folder, stdio: ['ignore', 'pipe', 'pipe'] })
+  const child = spawn(process.execPath, [cli, 'start', '-c', resolve(config)], { cwd: folder, stdio: ['ignore', 'pipe', 'pipe'] })
   const exited = exitOf(child)
   const gateway: Gateway = {
     url: `http://127.0.0.1:${port}`,
-    output: collect(child, join(options.folder, 'gateway.log')),
+    output: collect(child, join(folder, 'gateway.log')),
     exited,
     stop: async (signal = 'SIGTERM') => {
       child.kill(signal)

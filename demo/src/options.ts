@@ -9,7 +9,9 @@ forty seconds.
   --trace FILE    replay a trace: a CSV with TIMESTAMP,ContextTokens,GeneratedTokens,
                   or JSON lines {t, id, task_type, prompt_tokens, completion_tokens}
   --limit N       at most so many calls (5000)
-  --seconds S     how long the month takes (40)
+  --days D        how many days of the ledger's clock the traffic is spread over
+                  (30; a trace 10, so that each day is too dear)
+  --seconds S     how long that takes (40)
   --seed N        of the traffic (1)
   --policy FILE   another policy than the demo's own
   --ledger DIR    a folder for the ledger, new or empty (a new one under data/demo/)
@@ -22,6 +24,7 @@ forty seconds.
 export interface Options {
   readonly trace: string | undefined
   readonly limit: number
+  readonly days: number
   readonly seconds: number
   readonly seed: number
   readonly policy: string | undefined
@@ -37,6 +40,7 @@ export function parseOptions(args: readonly string[]): Options {
     options: {
       trace: { type: 'string' },
       limit: { type: 'string', default: '5000' },
+      days: { type: 'string' },
       seconds: { type: 'string', default: '40' },
       seed: { type: 'string', default: '1' },
       policy: { type: 'string' },
@@ -48,6 +52,7 @@ export function parseOptions(args: readonly string[]): Options {
   return {
     trace: values.trace,
     limit: wholeNumber('limit', values.limit, 1, 1_000_000),
+    days: wholeNumber('days', values.days ?? (values.trace === undefined ? '30' : '10'), 1, 366),
     seconds: wholeNumber('seconds', values.seconds, 2, 86_400),
     seed: wholeNumber('seed', values.seed, 0, 2 ** 32 - 1),
     policy: values.policy,

@@ -4,6 +4,7 @@ export const ERRORS = {
   CONFIG_UNREADABLE: 'The policy file cannot be read. Check that it is a regular file and that this user may read it.',
   CONFIG_INVALID: 'The policy file has mistakes. Each is listed with its line; mend them all and load it again. The last good policy stays in force.',
   REQUEST_INVALID: 'The request for a decision is malformed. Give whole, non-negative token counts and non-empty names.',
+  QUERY_INVALID: 'The question to the history is malformed. Give two times and the keys to sum by.',
   BACKEND_UNKNOWN: 'The request names a backend that the policy does not have. Name one of those listed, or add it under `backends:`.',
   USAGE_INVALID: 'The reported usage is malformed; nothing was settled. Report whole, non-negative token counts with cached ≤ input and reasoning ≤ output.',
   HOLD_ENDED: 'This dispatch was settled or released before. Each attempt is billed once; ask for a new decision for another attempt.',

@@ -37,6 +37,15 @@ describe('ledger time', () => {
     expect(jumps.length).toBe(2)
   })
 
+  test('takes no pause between the readings of the two clocks for a jump', () => {
+    const clock = manualClock(START)
+    const jumps: ClockJump[] = []
+    const paused = { ...clock, wallMs: () => clock.wallMs(), monotonicMs: () => (clock.advance(2 * HOUR), clock.monotonicMs()) }
+    const time = new LedgerTime(paused, 0, (jump) => jumps.push(jump))
+    for (let reading = 0; reading < 10; reading++) time.now()
+    expect(jumps).toEqual([])
+  })
+
   test('stands still for an hour when the wall is set back an hour', () => {
     const { clock, kinds, time } = setUp()
     time.now()

@@ -3,6 +3,9 @@ import type { Clock } from './clock.ts'
 /** How far the wall clock may leave the monotonic one between two readings and still be believed. */
 const BELIEVED_MS = 3_600_000
 
+/** Readings further apart than this do not make an anchor: it would be off by as much. */
+const READ_TOGETHER_MS = 1_000
+
 /** Behind by no more than this is no news: time synchronisation does it all the time. */
 const QUIET_MS = 1_000
 
@@ -52,14 +55,17 @@ export class LedgerTime {
 
   /** Ms since the epoch, whole, never less than before. */
   now(): number {
+    // Two clocks are never read at one instant: whatever passes between the readings is no jump.
+    const beforeMs = this.#clock.monotonicMs()
     const wallMs = this.#clock.wallMs()
-    const monotonicMs = this.#clock.monotonicMs()
-    const projectedMs = Math.floor(this.#anchorWallMs + monotonicMs - this.#anchorMonotonicMs)
-    const awayMs = wallMs - projectedMs
+    const afterMs = this.#clock.monotonicMs()
+    const projectedMs = Math.floor(this.#anchorWallMs + afterMs - this.#anchorMonotonicMs)
+    const earliestMs = projectedMs - Math.ceil(afterMs - beforeMs)
+    const awayMs = wallMs < earliestMs ? wallMs - earliestMs : Math.max(0, wallMs - projectedMs)
     const believed = Math.abs(awayMs) <= BELIEVED_MS
-    if (believed) {
+    if (believed && afterMs - beforeMs < READ_TOGETHER_MS) {
       this.#anchorWallMs = wallMs
-      this.#anchorMonotonicMs = monotonicMs
+      this.#anchorMonotonicMs = afterMs
     }
     const timeMs = believed ? wallMs : projectedMs
     const behindMs = this.#lastMs - timeMs

@@ -88,6 +88,12 @@ describe('a decision', () => {
     expect((await manciple.decide({ candidates: ['gemini', 'gpt'], inputTokens: 10 })).decision.backend).toBe('gpt')
   })
 
+  test('leaves a named backend out when it is no candidate, as after a failure', async () => {
+    const { settle } = await open(BRIEF)
+    expect(await settle({ ...SONNET, candidates: ['gpt'] })).toMatchObject({ backend: 'gpt', requested_backend: 'claude' })
+    expect(await settle({ ...SONNET, candidates: ['gpt'], pinned: true })).toMatchObject({ backend: 'local', requested_backend: 'claude' })
+  })
+
   test('cuts the output to the room that is left before it goes elsewhere empty-handed', async () => {
     const { manciple } = await open('{ budgets: { daily_limit_usd: 0.01 }, backends: { claude: {}, local: {} } }')
     const { decision } = await manciple.decide({ backend: 'claude', inputTokens: 1000, maxOutputTokens: 5000 })

@@ -4,11 +4,13 @@ import type { DecideRequest } from './decision.ts'
 import type { Dispatch } from './dispatch.ts'
 import { EmbeddedManciple } from './embedded-manciple.ts'
 import type { Explanation } from './explain.ts'
+import type { HistoryQuery, HistoryRow } from './ledger/history.ts'
+import { openHistory } from './ledger/history-thread.ts'
 import { openJsonLedger } from './ledger/json-ledger.ts'
 import { openMemoryLedger } from './ledger/memory-ledger.ts'
 import type { Notice } from './notices/notice.ts'
 import { preparePolicy } from './policy/prepare.ts'
-import type { BudgetReport, CostsReport, HistoryQuery, HistoryRow } from './report.ts'
+import type { BudgetReport, CostsReport } from './report.ts'
 
 /** The policy engine inside a router. Open one with `openManciple`. */
 export interface Manciple {
@@ -23,8 +25,12 @@ export interface Manciple {
   observe(backend: string, reading: { readonly used: number; readonly at?: Date; readonly source: string }): Promise<void>
   costs(): CostsReport
   budget(): BudgetReport
-  /** Spend over any span that the ledger's totals reach back to. */
-  history(query: HistoryQuery): readonly HistoryRow[]
+  /**
+   * Spend over any span, by any keys; days and hours are those of the policy's zone. From SQLite, in a thread of its own: holds up no dispatch.
+   * A ledger in memory answers from its totals: whole quarter-hours, as far back as its limits reach, without `task_id` and `status`.
+   * @throws MancipleError `QUERY_INVALID`, `CLOSED`.
+   */
+  history(query: HistoryQuery): Promise<readonly HistoryRow[]>
   /** @returns a function that takes the listener away again. A listener that throws touches neither the others nor a dispatch. */
   on(event: 'notice', listener: (notice: Notice) => void): () => void
   /** Bills what is still open by its hold, writes everything, frees the ledger. */
@@ -57,10 +63,13 @@ export async function openManciple(options: MancipleOptions): Promise<Manciple> 
   const { config, clock = systemClock(), onError = (error) => console.error('manciple:', error) } = options
   const { policy } = typeof config === 'string' ? loadPolicy(config) : loadPolicyText(config.text, 'policy')
   const prepared = await preparePolicy(policy)
-  const ledger = options.ledger === 'memory' ? openMemoryLedger() : await openJsonLedger({ folder: options.ledger, nowMs: clock.wallMs(), onWarning: onError })
+  const inMemory = options.ledger === 'memory'
+  const ledger = inMemory ? openMemoryLedger() : await openJsonLedger({ folder: options.ledger, nowMs: clock.wallMs(), onWarning: onError })
+  const history = inMemory ? undefined : openHistory(options.ledger, onError)
   try {
-    return await start(new EmbeddedManciple({ ledger, prepared, clock, onError }), options, onError)
+    return await start(new EmbeddedManciple({ ledger, history, prepared, clock, onError }), options, onError)
   } catch (error) {
+    await history?.close()
     await ledger.close()
     throw error
   }

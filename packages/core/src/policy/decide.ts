@@ -144,8 +144,9 @@ export function createPlanner(policy: Policy, rules: RuleSet, prices: PriceBook)
   function order(request: CheckedRequest): readonly Candidate[] {
     for (const name of request.candidates ?? NONE) known(name)
     const named = request.backend === undefined ? undefined : known(request.backend)
-    const first = all.filter((candidate) => isNamed(candidate, request))
+    let first = all.filter((candidate) => isNamed(candidate, request))
     if (request.model !== undefined && first.length === 0) first.push(unlisted(named, request.model))
+    if (named !== undefined && !isCandidate(named, request)) first = []
     const rest = all.filter((candidate) => !first.includes(candidate) && allowed(candidate, request, named))
     if (named === undefined) return [...first, ...rest]
     const sameBackend = (candidate: Candidate): number => (candidate.backend === named ? 0 : 1)
@@ -185,8 +186,11 @@ function unlisted(named: Backend | undefined, model: string): Candidate {
 function allowed(candidate: Candidate, request: CheckedRequest, named: Backend | undefined): boolean {
   const { backend } = candidate
   if (named?.kind === 'local') return backend === named
-  if (backend.kind === 'local' || backend === named) return true
-  return !request.pinned && (request.candidates === undefined || request.candidates.includes(backend.name))
+  return backend.kind === 'local' || (isCandidate(backend, request) && (backend === named || !request.pinned))
+}
+
+function isCandidate({ kind, name }: Backend, { candidates }: CheckedRequest): boolean {
+  return candidates === undefined || kind === 'local' || candidates.includes(name)
 }
 
 interface Room {
