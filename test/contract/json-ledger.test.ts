@@ -55,5 +55,13 @@ function died(keep: (name: string) => boolean): () => Promise<OpenedLedger> {
 }
 
 ledgerContract('JSON, closed and opened', closedAndOpened, { restarts: true, runs: 25 })
-ledgerContract('JSON, after a process that died', died((name) => name.startsWith('journal-') || name === 'checkpoint.json'), { restarts: true, runs: 25 })
-ledgerContract('JSON, without its checkpoint', died((name) => name.startsWith('journal-')), { restarts: true, runs: 25 })
+ledgerContract(
+  'JSON, after a process that died',
+  died((name) => name.startsWith('journal-') || name === 'checkpoint.json'),
+  { restarts: true, runs: 25 },
+)
+ledgerContract(
+  'JSON, without its checkpoint',
+  died((name) => name.startsWith('journal-')),
+  { restarts: true, runs: 25 },
+)

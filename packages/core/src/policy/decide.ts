@@ -1,6 +1,6 @@
 import type { CandidateRecord, OutReason } from '../decision.ts'
 import { MancipleError } from '../errors.ts'
-import { covers, freeOf, type MeterState, type Quantities } from '../limit.ts'
+import { covers, freeOf, quantityOf, type MeterState, type Quantities } from '../limit.ts'
 import { estimate } from '../pricing/estimate.ts'
 import type { KnownPrice, PriceBook } from '../pricing/price-book.ts'
 import type { CheckedRequest } from '../request.ts'
@@ -85,27 +85,29 @@ export function createPlanner(policy: Policy, rules: RuleSet, prices: PriceBook)
     const { backend, model } = candidate
     const asked = request.maxOutputTokens ?? policy.maxOutputTokens
     const price = prices.price(backend, model, nowMs)
-    const rest = { backend, model, score: suits, limits: NONE, rules: NONE }
-    if (price.kind === 'unknown') return { ...rest, rank: RANK.out, price: undefined, maxOutputTokens: asked, estimate: undefined, out: 'price-unknown' }
-
+    if (price.kind === 'unknown') return outOf(candidate, asked, suits, 'price-unknown')
     const limits = covering(candidate, request.taskType)
-    const room = roomFor(price, request, asked, limits, meters)
-    if (room.maxOutputTokens < Math.min(asked, Math.max(LEAST_OUTPUT, request.minOutputTokens))) {
-      const full = estimate(price, { inputTokens: request.inputTokens, maxOutputTokens: asked, n: request.n })
-      return { ...rest, rank: RANK.out, price, maxOutputTokens: asked, estimate: full, out: 'no-room', limits: room.tight }
+    let bound = boundOf(price, request, asked)
+    let maxOutputTokens = asked
+    if (!fits(limits, meters, bound)) {
+      maxOutputTokens = longestOutput(price, request, asked, limits, meters)
+      if (maxOutputTokens < Math.min(asked, Math.max(LEAST_OUTPUT, request.minOutputTokens))) {
+        return { ...outOf(candidate, asked, suits, 'no-room'), price, estimate: bound, limits: limits.filter((index) => !fits([index], meters, bound)) }
+      }
+      bound = boundOf(price, request, maxOutputTokens)
     }
-    const outcome = rules.judge({ backend, model, maxOutputTokens: room.maxOutputTokens, estimate: room.estimate })
+    const { forbidden, shift, matched } = rules.judge({ backend, model, maxOutputTokens, estimate: bound })
     return {
       backend,
       model,
+      rank: forbidden ? RANK.out : maxOutputTokens < asked && whole === RANK.whole ? RANK.shortened : whole,
+      score: suits + shift,
       price,
-      maxOutputTokens: room.maxOutputTokens,
-      estimate: room.estimate,
-      rank: outcome.forbidden ? RANK.out : room.maxOutputTokens < asked && whole === RANK.whole ? RANK.shortened : whole,
-      score: suits + outcome.shift,
-      out: outcome.forbidden ? 'forbidden' : undefined,
+      maxOutputTokens,
+      estimate: bound,
+      out: forbidden ? 'forbidden' : undefined,
       limits: NONE,
-      rules: outcome.matched.length === 0 ? NONE : outcome.matched.slice(),
+      rules: matched.length === 0 ? NONE : matched.slice(),
     }
   }
 
@@ -164,7 +166,7 @@ export function createPlanner(policy: Policy, rules: RuleSet, prices: PriceBook)
     return all.flatMap(({ backend, model }): Assessment[] => {
       const price = prices.price(backend, model, nowMs)
       if (backend.kind !== 'local' || price.kind === 'unknown') return []
-      const bound = estimate(price, { inputTokens: request.inputTokens, maxOutputTokens, n: request.n })
+      const bound = boundOf(price, request, maxOutputTokens)
       return [{ backend, model, rank: RANK.local, score: UNMENTIONED, price, maxOutputTokens, estimate: bound, out: undefined, limits: NONE, rules: NONE }]
     })
   }
@@ -193,33 +195,37 @@ function isCandidate({ kind, name }: Backend, { candidates }: CheckedRequest): b
   return candidates === undefined || kind === 'local' || candidates.includes(name)
 }
 
-interface Room {
-  /** The longest output that fits every hard limit, at most what was asked; -1 where not even the input fits. */
-  readonly maxOutputTokens: number
-  readonly estimate: Quantities
-  /** Hard limits without room for the whole. */
-  readonly tight: readonly number[]
+function outOf({ backend, model }: Candidate, maxOutputTokens: number, score: number, out: OutReason): Assessment {
+  return { backend, model, rank: RANK.out, score, price: undefined, maxOutputTokens, estimate: undefined, out, limits: NONE, rules: NONE }
 }
 
-function roomFor(price: KnownPrice, request: CheckedRequest, asked: number, limits: readonly number[], meters: readonly MeterState[]): Room {
+function boundOf(price: KnownPrice, { inputTokens, n }: CheckedRequest, maxOutputTokens: number): Quantities {
+  return estimate(price, { inputTokens, maxOutputTokens, n })
+}
+
+/** Whether every hard limit has room. */
+function fits(limits: readonly number[], meters: readonly MeterState[], wanted: Quantities): boolean {
+  for (const index of limits) {
+    const meter = meters[index]
+    if (meter !== undefined && meter.limit.hard && quantityOf(meter.limit.unit, wanted) > freeOf(meter)) return false
+  }
+  return true
+}
+
+/** The longest output that fits every hard limit, at most what was asked; negative where not even the input fits. */
+function longestOutput(price: KnownPrice, request: CheckedRequest, asked: number, limits: readonly number[], meters: readonly MeterState[]): number {
   const { inputTokens, n } = request
-  const whole = estimate(price, { inputTokens, maxOutputTokens: asked, n })
   let longest = asked
-  let tight: number[] | undefined
   for (const index of limits) {
     const meter = meters[index]
     if (meter === undefined || !meter.limit.hard) continue
     const free = freeOf(meter)
     const { unit } = meter.limit
-    const wanted = unit === 'usd' ? whole.costNano : unit === 'tokens' ? whole.tokens : whole.requests
-    if (wanted <= free) continue
-    ;(tight ??= []).push(index)
-    if (unit === 'requests') longest = -1
-    else longest = Math.min(longest, unit === 'tokens' ? Math.floor((free - inputTokens) / n) : Math.floor(price.outputWithin(free, inputTokens, asked * n) / n))
+    if (unit === 'requests') longest = free < 1 ? -1 : longest
+    else if (unit === 'tokens') longest = Math.min(longest, Math.floor((free - inputTokens) / n))
+    else longest = Math.min(longest, Math.floor(price.outputWithin(free, inputTokens, asked * n) / n))
   }
-  if (tight === undefined) return { maxOutputTokens: asked, estimate: whole, tight: NONE }
-  const maxOutputTokens = Math.max(longest, -1)
-  return { maxOutputTokens, estimate: estimate(price, { inputTokens, maxOutputTokens: Math.max(maxOutputTokens, 0), n }), tight }
+  return longest
 }
 
 /** The best assessment that is not out and not in `tried`; earlier ones win ties. */

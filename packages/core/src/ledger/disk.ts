@@ -1,0 +1,51 @@
+import { fdatasync, fdatasyncSync, fsyncSync, closeSync, openSync, write, writeSync } from 'node:fs'
+
+/** The calls by which bytes reach the disk, passed in so that tests can make them fail. Those that fail throw or reject with the system's error. */
+export interface Disk {
+  /** Writes `bytes` from index `from` on at `position` of the file. Resolves with how many were written: may be fewer than there are. */
+  write(fd: number, bytes: Uint8Array, from: number, position: number): Promise<number>
+  /** Resolves when what was written to the file is on disk. */
+  datasync(fd: number): Promise<void>
+  writeSync(fd: number, bytes: Uint8Array, from: number, position: number): number
+  datasyncSync(fd: number): void
+}
+
+/** The file system of this machine. Callbacks, since `node:fs/promises` is slower. */
+export const systemDisk: Disk = {
+  write: (fd, bytes, from, position) =>
+    new Promise((resolve, reject) => {
+      write(fd, bytes, from, bytes.length - from, position, (error, written) => (error === null ? resolve(written) : reject(error)))
+    }),
+  datasync: (fd) =>
+    new Promise((resolve, reject) => {
+      fdatasync(fd, (error) => (error === null ? resolve() : reject(error)))
+    }),
+  writeSync: (fd, bytes, from, position) => writeSync(fd, bytes, from, bytes.length - from, position),
+  datasyncSync: fdatasyncSync,
+}
+
+/** Writes all of `bytes` at `position`, however many calls it takes. Writing the same bytes there again changes nothing. */
+export async function writeAll(disk: Disk, fd: number, bytes: Uint8Array, position: number): Promise<void> {
+  for (let done = 0; done < bytes.length;) done += advanced(await disk.write(fd, bytes, done, position + done))
+}
+
+export function writeAllSync(disk: Disk, fd: number, bytes: Uint8Array, position: number): void {
+  for (let done = 0; done < bytes.length;) done += advanced(disk.writeSync(fd, bytes, done, position + done))
+}
+
+/** Makes the names in a folder durable: files that were made, renamed or removed. Windows has no such call, and keeps names in a journal of its own. */
+export function syncFolder(folder: string): void {
+  if (process.platform === 'win32') return
+  const fd = openSync(folder, 'r')
+  try {
+    fsyncSync(fd)
+  } finally {
+    closeSync(fd)
+  }
+}
+
+/** A write of no bytes would be looped for ever. */
+function advanced(written: number): number {
+  if (written <= 0) throw new Error('the system wrote nothing and gave no reason')
+  return written
+}
