@@ -24,6 +24,8 @@ for (const taskType of ['reasoning', 'chat']) {
 // The same question without reserving anything, answered by json-rules-engine itself.
 const explanation = await manciple.explain({ backend: 'claude', model: 'claude-opus-4-8', taskType: 'chat', inputTokens: 800, maxOutputTokens: 500 })
 for (const { candidate, headroom } of explanation.candidates) {
-  console.log(`${candidate.backend}/${candidate.model}: ${candidate.out ?? 'taken'}; room: ${headroom.map(({ limit, free }) => `${limit} ${free / 1e9} USD`).join(', ') || 'no limit'}`)
+  console.log(
+    `${candidate.backend}/${candidate.model}: ${candidate.out ?? 'taken'}; room: ${headroom.map(({ limit, free }) => `${limit} ${free / 1e9} USD`).join(', ') || 'no limit'}`,
+  )
 }
 await manciple.close()

@@ -1,39 +1,48 @@
 #!/usr/bin/env node
-// `npm start` and `npm test` on a bare machine: installs with pnpm, builds, and hands over to the workspace's own Node.
+// `npm start`, `npm test` and the like on a bare machine: installs with pnpm, builds, and hands over to the workspace's own Node.
 import { spawnSync } from 'node:child_process'
 import { createHash } from 'node:crypto'
 import { existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs'
-import { dirname, join } from 'node:path'
+import { delimiter, dirname, join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 
 /** Not in package.json's `packageManager`: pnpm 12 would then ask for itself in the lock file. */
 const PNPM = 'pnpm@12.21.0'
 const root = dirname(dirname(fileURLToPath(import.meta.url)))
 const bin = join(root, 'node_modules', '.bin')
-const { scripts } = JSON.parse(readFileSync(join(root, 'package.json'), 'utf8'))
+const VITEST = ['--no-warnings', 'node_modules/vitest/vitest.mjs', 'run', '--reporter=default', '--reporter=json', '--outputFile.json=test-results/vitest.json']
 
-const [task = 'start', ...rest] = process.argv.slice(2)
-install()
-if (task === 'start') {
-  run('tsc', ['-b'])
-  run('node', [join(root, 'demo', 'dist', 'main.js'), ...rest])
-} else if (task === 'test') {
-  run('tsc', ['-b'])
-  if (rest.length === 0) for (const check of Object.keys(scripts).filter((name) => name.startsWith('check:'))) run('node', [join(root, 'scripts', 'run.mjs'), check])
-  mkdirSync(join(root, 'test-results'), { recursive: true })
-  run('node', ['--no-warnings', join(root, 'node_modules', 'vitest', 'vitest.mjs'), 'run', '--reporter=default', '--reporter=json', '--outputFile.json=test-results/vitest.json', ...rest])
-} else {
-  const [command, ...args] = scripts[task].split(' ')
-  run(command, args)
+const TASKS = {
+  start: (args) => run('node', ['demo/dist/main.js', ...args]),
+  manciple: (args) => run('node', ['packages/cli/dist/main.js', ...args]),
+  test(args) {
+    if (args.length === 0) TASKS.check()
+    mkdirSync(join(root, 'test-results'), { recursive: true })
+    run('node', [...VITEST, ...args])
+  },
+  check() {
+    run('oxfmt', ['--check', '.'])
+    run('oxlint', [])
+    run('tsc', ['-p', 'test'])
+    run('knip', [])
+    run('node', ['scripts/check-packages.mjs'])
+  },
 }
+
+const [task = 'start', ...args] = process.argv.slice(2)
+install()
+run('tsc', ['-b'])
+TASKS[task](args)
 
 /** Installs when there is nothing yet, or when the lock file has changed since. */
 function install() {
   const stamp = join(root, 'node_modules', '.manciple-lock')
-  const lock = createHash('sha256').update(readFileSync(join(root, 'pnpm-lock.yaml'))).digest('hex')
+  const lock = createHash('sha256')
+    .update(readFileSync(join(root, 'pnpm-lock.yaml')))
+    .digest('hex')
   if (existsSync(stamp) && readFileSync(stamp, 'utf8') === lock) return
   console.error('Installing dependencies …')
-  spawn('npx', ['-y', PNPM, 'install', '--frozen-lockfile', '--config.engine-strict=false'])
+  spawn('npx', ['-y', PNPM, 'install', '--frozen-lockfile'])
   writeFileSync(stamp, lock)
 }
 
@@ -42,7 +51,12 @@ function run(command, args) {
 }
 
 function spawn(command, args) {
-  const { status, signal, error } = spawnSync(command, args, { cwd: root, stdio: 'inherit', shell: process.platform === 'win32', env: { ...process.env, PATH: `${bin}:${process.env.PATH}` } })
+  const { status, signal, error } = spawnSync(command, args, {
+    cwd: root,
+    stdio: 'inherit',
+    shell: process.platform === 'win32',
+    env: { ...process.env, PATH: `${bin}${delimiter}${process.env.PATH}` },
+  })
   if (error) console.error(`${command}: ${error.message}`)
   if (status !== 0) process.exit(status ?? (signal ? 1 : 127))
 }

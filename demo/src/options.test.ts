@@ -2,7 +2,17 @@ import { expect, test } from 'vitest'
 import { parseOptions } from './options.ts'
 
 test('everything has a default', () => {
-  expect(parseOptions([])).toEqual({ trace: undefined, limit: 5000, days: 30, seconds: 40, seed: 1, policy: undefined, ledger: undefined, serve: false, help: false })
+  expect(parseOptions([])).toEqual({
+    trace: undefined,
+    limit: 5000,
+    days: 30,
+    seconds: 40,
+    seed: 1,
+    policy: undefined,
+    ledger: undefined,
+    serve: false,
+    help: false,
+  })
 })
 
 test.each([

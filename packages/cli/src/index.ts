@@ -4,6 +4,7 @@ import { Command, CommanderError } from 'commander'
 import { defineBudget } from './commands/budget.ts'
 import { defineCheck } from './commands/check.ts'
 import { defineCosts } from './commands/costs.ts'
+import { defineHistory } from './commands/history.ts'
 import { defineNotices } from './commands/notices.ts'
 import { terminalOf, type Io } from './terminal.ts'
 
@@ -47,9 +48,9 @@ function createProgram(io: Io, done: (code: number) => void): Command {
     })
     .addHelpText(
       'after',
-      '\nExamples:\n  $ manciple check configs/budgets.yaml\n  $ manciple costs\n  $ manciple budget --fail-on near\n  $ manciple notices --follow',
+      '\nExamples:\n  $ manciple check configs/budgets.yaml\n  $ manciple costs\n  $ manciple budget --fail-on near\n  $ manciple history --last-week --by day\n  $ manciple notices --follow',
     )
-  for (const define of [defineCheck, defineCosts, defineBudget, defineNotices]) define(program, io, done)
+  for (const define of [defineCheck, defineCosts, defineBudget, defineHistory, defineNotices]) define(program, io, done)
   return program
 }
 

@@ -1,7 +1,6 @@
 import type { Decision } from './decision.ts'
 import { MancipleError } from './errors.ts'
 import type { CallStatus, Hold, LedgerEntry, Settlement, UsageSource } from './ledger/record.ts'
-import type { Quantities } from './limit.ts'
 import type { KnownPrice } from './pricing/price-book.ts'
 import { checkUsage, type Usage } from './pricing/usage.ts'
 
@@ -29,21 +28,18 @@ export interface Dispatch extends AsyncDisposable {
   release(reason: string): Promise<void>
 }
 
-/** What was agreed when the hold was made, to bill by. */
-export interface Terms {
-  readonly holdId: string
-  readonly price: KnownPrice
-  readonly estimate: Quantities
-  readonly inputTokens: number
-  readonly maxOutputTokens: number
-  readonly startedMs: number
-}
-
 /** The books of one dispatch, as the shell offers them. */
 export interface Books {
   settle(holdId: string, settlement: Settlement): Promise<LedgerEntry>
   release(holdId: string, reason: string): Promise<void>
   monotonicMs(): number
+}
+
+/** What a dispatch was agreed on: to bill by. */
+export interface Terms {
+  readonly hold: Hold
+  readonly price: KnownPrice
+  readonly startedMs: number
 }
 
 /** A class, not closures: one is made for every decision. */
@@ -63,13 +59,17 @@ export class HeldDispatch implements Dispatch {
 
   async settle(outcome: Usage | Outcome): Promise<LedgerEntry> {
     const full: Outcome = 'inputTokens' in outcome ? { usage: outcome } : outcome
+    checkDuration(full.durationMs)
     const usage = full.usage === undefined ? undefined : checkUsage(full.usage)
-    const terms = this.#end()
-    return this.#books.settle(terms.holdId, settlementOf({ ...full, ...(usage === undefined ? {} : { usage }) }, terms, this.#books.monotonicMs()))
+    const { hold, price, startedMs } = this.#end()
+    const durationMs = full.durationMs ?? this.#books.monotonicMs() - startedMs
+    const truth = usage === undefined ? settlementOfHold(hold, durationMs) : settlementOf(usage, price, durationMs)
+    const status = full.status ?? 'ok'
+    return this.#books.settle(hold.id, { ...truth, status, usageSource: full.usageSource ?? truth.usageSource })
   }
 
   async release(reason: string): Promise<void> {
-    await this.#books.release(this.#end().holdId, reason)
+    await this.#books.release(this.#end().hold.id, reason)
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
@@ -78,30 +78,35 @@ export class HeldDispatch implements Dispatch {
 
   #end(): Terms {
     if (this.#terms === undefined) throw new MancipleError('HOLD_ENDED', `a refused call has no hold: ${this.decision.reasons.join('; ')}`)
-    if (!this.#open) throw new MancipleError('HOLD_ENDED', `dispatch ${this.#terms.holdId}`, { hold: this.#terms.holdId })
+    const { id } = this.#terms.hold
+    if (!this.#open) throw new MancipleError('HOLD_ENDED', `dispatch ${id}`, { hold: id })
     this.#open = false
     return this.#terms
   }
 }
 
-/** The truth where there is one, else the hold, which is what the call may have cost. */
-export function settlementOf(outcome: Outcome, terms: Terms, nowMs: number): Settlement {
-  const { usage } = outcome
-  return {
-    costNano: usage === undefined ? terms.estimate.costNano : terms.price.costNano(usage),
-    promptTokens: usage?.inputTokens ?? terms.inputTokens,
-    completionTokens: usage?.outputTokens ?? terms.maxOutputTokens,
-    cacheReadTokens: usage?.cacheReadTokens ?? 0,
-    cacheWriteTokens: usage?.cacheWriteTokens ?? 0,
-    reasoningTokens: usage?.reasoningTokens ?? 0,
-    durationMs: Math.max(0, Math.round(outcome.durationMs ?? nowMs - terms.startedMs)),
-    status: outcome.status ?? 'ok',
-    usageSource: outcome.usageSource ?? (usage === undefined ? 'hold' : 'reported'),
+function checkDuration(durationMs: number | undefined): void {
+  if (durationMs !== undefined && !(durationMs >= 0 && Number.isFinite(durationMs))) {
+    throw new MancipleError('USAGE_INVALID', `durationMs: expected a number from 0, found ${String(durationMs)}`)
   }
 }
 
-/** What a hold that is given up without word is billed: all of it. */
-export function settlementOfHold(hold: Hold, nowMs: number): Settlement {
+function settlementOf(usage: Required<Usage>, price: KnownPrice, durationMs: number): Settlement {
+  return {
+    costNano: price.costNano(usage),
+    promptTokens: usage.inputTokens,
+    completionTokens: usage.outputTokens,
+    cacheReadTokens: usage.cacheReadTokens,
+    cacheWriteTokens: usage.cacheWriteTokens,
+    reasoningTokens: usage.reasoningTokens,
+    durationMs: Math.max(0, Math.round(durationMs)),
+    status: 'ok',
+    usageSource: 'reported',
+  }
+}
+
+/** Where nothing is known of a call, the hold stands for it: that is what it may have cost. */
+export function settlementOfHold(hold: Hold, durationMs: number): Settlement {
   return {
     costNano: hold.estimate.costNano,
     promptTokens: hold.inputTokens,
@@ -109,7 +114,7 @@ export function settlementOfHold(hold: Hold, nowMs: number): Settlement {
     cacheReadTokens: 0,
     cacheWriteTokens: 0,
     reasoningTokens: 0,
-    durationMs: Math.max(0, nowMs - hold.atMs),
+    durationMs: Math.max(0, Math.round(durationMs)),
     status: 'aborted',
     usageSource: 'hold',
   }

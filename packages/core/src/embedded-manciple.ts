@@ -5,6 +5,8 @@ import { HeldDispatch, settlementOfHold, type Books, type Dispatch } from './dis
 import { MancipleError } from './errors.ts'
 import { explainRequest, type Explanation } from './explain.ts'
 import { isoInstant } from './instant.ts'
+import type { HistoryQuery, HistoryRow } from './ledger/history.ts'
+import type { History } from './ledger/history-thread.ts'
 import type { Ledger } from './ledger/ledger.ts'
 import type { LedgerEntry, Settlement } from './ledger/record.ts'
 import { LedgerTime, type ClockJump } from './ledger-time.ts'
@@ -17,7 +19,7 @@ import { resetMs } from './notices/triggers.ts'
 import { best, CandidateList, isShortened, type Assessment } from './policy/decide.ts'
 import type { PreparedPolicy } from './policy/prepare.ts'
 import { reasonsFor, verdictOf } from './policy/reasons.ts'
-import { budgetReport, costsReport, historyReport, type BudgetReport, type CostsReport, type HistoryQuery, type HistoryRow, type ReportView } from './report.ts'
+import { budgetReport, costsReport, historyOfTotals, type BudgetReport, type CostsReport, type ReportView } from './report.ts'
 import { checkRequest, type CheckedRequest } from './request.ts'
 
 /** How often standing rules are looked at without traffic, in ledger time. */
@@ -26,6 +28,8 @@ const REVIEW_MS = 30_000
 /** The parts that `openManciple` puts together. */
 export interface Parts {
   readonly ledger: Ledger
+  /** Answers questions about the past; a ledger in memory has its totals alone. */
+  readonly history?: History | undefined
   readonly prepared: PreparedPolicy
   readonly clock: Clock
   /** Errors that must not touch a dispatch: a listener that threw, a rule that failed. */
@@ -35,6 +39,7 @@ export interface Parts {
 /** The imperative shell around the pure core: holds the ledger, the policy in force, the time and the listeners. */
 export class EmbeddedManciple implements Manciple, Books {
   readonly #ledger: Ledger
+  readonly #history: History | undefined
   readonly #clock: Clock
   readonly #time: LedgerTime
   readonly #bus: Bus
@@ -46,8 +51,9 @@ export class EmbeddedManciple implements Manciple, Books {
   #closed = false
   readonly #stops: (() => void)[] = []
 
-  constructor({ ledger, prepared, clock, onError }: Parts) {
+  constructor({ ledger, history, prepared, clock, onError }: Parts) {
     this.#ledger = ledger
+    this.#history = history
     this.#prepared = prepared
     this.#clock = clock
     this.#onError = onError
@@ -155,14 +161,7 @@ export class EmbeddedManciple implements Manciple, Books {
           return candidates.toJSON()
         },
       }
-      const terms = {
-        holdId: hold.id,
-        price: taken.price,
-        estimate: taken.estimate,
-        inputTokens: request.inputTokens,
-        maxOutputTokens: taken.maxOutputTokens * request.n,
-        startedMs: this.monotonicMs(),
-      }
+      const terms = { hold, price: taken.price, startedMs: this.monotonicMs() }
       return { dispatch: new HeldDispatch(decision, terms, this), durable, local }
     }
   }
@@ -179,7 +178,12 @@ export class EmbeddedManciple implements Manciple, Books {
     }
   }
 
-  #refuse(request: CheckedRequest, assessments: readonly Assessment[], prepared: PreparedPolicy, nowMs: number): { dispatch: Dispatch; durable: Promise<void>; local: boolean } {
+  #refuse(
+    request: CheckedRequest,
+    assessments: readonly Assessment[],
+    prepared: PreparedPolicy,
+    nowMs: number,
+  ): { dispatch: Dispatch; durable: Promise<void>; local: boolean } {
     const { planner, policy } = prepared
     const candidates = new CandidateList(assessments, undefined, planner).toJSON()
     const reasons = reasonsFor(request, assessments, undefined, planner, this.#ledger.meters)
@@ -197,7 +201,15 @@ export class EmbeddedManciple implements Manciple, Books {
     }
     this.#afterDecision(assessments, undefined, prepared, nowMs)
     const { taskId, taskType } = request
-    const durable = this.#ledger.refuse({ atMs: nowMs, taskId, taskType, requestedBackend: request.backend ?? null, reason: reasons.join('; '), policy: policy.version, candidates })
+    const durable = this.#ledger.refuse({
+      atMs: nowMs,
+      taskId,
+      taskType,
+      requestedBackend: request.backend ?? null,
+      reason: reasons.join('; '),
+      policy: policy.version,
+      candidates,
+    })
     // A refusal moves no money: a disk that cannot take its line must not turn it into an error.
     return { dispatch: new HeldDispatch(decision, undefined, this), durable, local: true }
   }
@@ -216,7 +228,12 @@ export class EmbeddedManciple implements Manciple, Books {
   #resetOf(assessments: readonly Assessment[]): number | undefined {
     const { meters } = this.#ledger
     const blocked = assessments.filter((assessment) => assessment.out === 'no-room')
-    return resetMs(blocked.map((assessment) => ({ wanted: assessment.estimate ?? this.#notifier.ordinary, meters: assessment.limits.flatMap((index) => meters[index] ?? []) })))
+    return resetMs(
+      blocked.map((assessment) => ({
+        wanted: assessment.estimate ?? this.#notifier.ordinary,
+        meters: assessment.limits.flatMap((index) => meters[index] ?? []),
+      })),
+    )
   }
 
   async settle(holdId: string, settlement: Settlement): Promise<LedgerEntry> {
@@ -270,8 +287,8 @@ export class EmbeddedManciple implements Manciple, Books {
     return budgetReport(this.#view())
   }
 
-  history(query: HistoryQuery): readonly HistoryRow[] {
-    return historyReport(this.#view(), query)
+  async history(query: HistoryQuery): Promise<readonly HistoryRow[]> {
+    return this.#history?.query(query, this.policy.timezone) ?? historyOfTotals(this.#view(), query)
   }
 
   on(event: 'notice', listener: (notice: Notice) => void): () => void {
@@ -282,12 +299,14 @@ export class EmbeddedManciple implements Manciple, Books {
     if (this.#closed) return
     this.#shut()
     await this.#ledger.close()
+    await this.#history?.close()
   }
 
   closeSync(): void {
     if (this.#closed) return
     this.#shut()
     this.#ledger.closeSync()
+    void this.#history?.close()
   }
 
   /** What is still open may have cost its hold: billing that is better than leaving it to be presumed at the next start. */
@@ -296,7 +315,7 @@ export class EmbeddedManciple implements Manciple, Books {
     for (const stop of this.#stops) stop()
     if (this.#ledger.fault !== undefined) return
     for (const hold of this.#ledger.openHolds.values()) {
-      this.#ledger.settle(hold.id, settlementOfHold(hold, this.#time.now())).durable.catch(this.#onError)
+      this.#ledger.settle(hold.id, settlementOfHold(hold, this.#time.now() - hold.atMs)).durable.catch(this.#onError)
     }
   }
 
@@ -312,7 +331,14 @@ export class EmbeddedManciple implements Manciple, Books {
     const { policy, calendar } = this.#prepared
     const nowMs = this.#time.now()
     this.#ledger.advance(nowMs)
-    return { policy, calendar, meters: this.#ledger.meters, spend: (startMs, endMs) => this.#ledger.spend(startMs, endMs), notices: this.#ledger.notices, nowMs }
+    return {
+      policy,
+      calendar,
+      meters: this.#ledger.meters,
+      spend: (startMs, endMs) => this.#ledger.spend(startMs, endMs),
+      notices: this.#ledger.notices,
+      nowMs,
+    }
   }
 
   #onClockJump(jump: ClockJump): void {

@@ -25,7 +25,13 @@ export interface Explanation {
 }
 
 /** @throws MancipleError `RULES_DISAGREE` when json-rules-engine finds otherwise than the compiled rules. */
-export async function explainRequest(request: CheckedRequest, prepared: PreparedPolicy, meters: readonly MeterState[], nowMs: number, cloudClosed: boolean): Promise<Explanation> {
+export async function explainRequest(
+  request: CheckedRequest,
+  prepared: PreparedPolicy,
+  meters: readonly MeterState[],
+  nowMs: number,
+  cloudClosed: boolean,
+): Promise<Explanation> {
   const { planner, policy } = prepared
   const assessments = planner.plan(request, meters, nowMs, cloudClosed)
   const taken = best(assessments)

@@ -3,9 +3,6 @@ import type { Clock } from './clock.ts'
 /** How far the wall clock may leave the monotonic one between two readings and still be believed. */
 const BELIEVED_MS = 3_600_000
 
-/** Readings further apart than this do not make an anchor: it would be off by as much. */
-const READ_TOGETHER_MS = 1_000
-
 /** Behind by no more than this is no news: time synchronisation does it all the time. */
 const QUIET_MS = 1_000
 
@@ -55,17 +52,19 @@ export class LedgerTime {
 
   /** Ms since the epoch, whole, never less than before. */
   now(): number {
-    // Two clocks are never read at one instant: whatever passes between the readings is no jump.
-    const beforeMs = this.#clock.monotonicMs()
-    const wallMs = this.#clock.wallMs()
-    const afterMs = this.#clock.monotonicMs()
-    const projectedMs = Math.floor(this.#anchorWallMs + afterMs - this.#anchorMonotonicMs)
-    const earliestMs = projectedMs - Math.ceil(afterMs - beforeMs)
-    const awayMs = wallMs < earliestMs ? wallMs - earliestMs : Math.max(0, wallMs - projectedMs)
+    let wallMs = this.#clock.wallMs()
+    let monotonicMs = this.#clock.monotonicMs()
+    if (Math.abs(wallMs - this.#projected(monotonicMs)) > BELIEVED_MS) {
+      // The two are never read at one instant: a process that was paused in between sees a jump once, not twice.
+      wallMs = this.#clock.wallMs()
+      monotonicMs = this.#clock.monotonicMs()
+    }
+    const projectedMs = this.#projected(monotonicMs)
+    const awayMs = wallMs - projectedMs
     const believed = Math.abs(awayMs) <= BELIEVED_MS
-    if (believed && afterMs - beforeMs < READ_TOGETHER_MS) {
+    if (believed) {
       this.#anchorWallMs = wallMs
-      this.#anchorMonotonicMs = afterMs
+      this.#anchorMonotonicMs = monotonicMs
     }
     const timeMs = believed ? wallMs : projectedMs
     const behindMs = this.#lastMs - timeMs
@@ -79,5 +78,8 @@ export class LedgerTime {
     if (newsAway) this.#onJump({ kind: awayMs > 0 ? 'ahead' : 'back', byMs: Math.abs(awayMs), wallMs, nowMs })
     if (newsBehind) this.#onJump({ kind: 'behind', byMs: behindMs, wallMs, nowMs })
     return nowMs
+  }
+  #projected(monotonicMs: number): number {
+    return Math.floor(this.#anchorWallMs + monotonicMs - this.#anchorMonotonicMs)
   }
 }

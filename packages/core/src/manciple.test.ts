@@ -46,10 +46,34 @@ describe('a decision', () => {
   test('goes where the request asks while there is room, and its entry carries the nine fields of the brief in order', async () => {
     const { manciple } = await open(BRIEF)
     const dispatch = await manciple.decide(SONNET)
-    expect(dispatch.decision).toMatchObject({ verdict: 'dispatch', backend: 'claude', model: 'claude-sonnet-4-20250514', maxOutputTokens: 800, reasons: ['as requested'] })
+    expect(dispatch.decision).toMatchObject({
+      verdict: 'dispatch',
+      backend: 'claude',
+      model: 'claude-sonnet-4-20250514',
+      maxOutputTokens: 800,
+      reasons: ['as requested'],
+    })
     const entry = await dispatch.settle({ usage: USAGE, durationMs: 1234 })
-    expect(Object.keys(entry).slice(0, 9)).toEqual(['timestamp', 'backend', 'model', 'prompt_tokens', 'completion_tokens', 'cost_usd', 'task_id', 'task_type', 'duration_ms'])
-    expect(entry).toMatchObject({ backend: 'claude', prompt_tokens: 1500, completion_tokens: 800, cost_usd: 0.0165, task_id: 'issue-94', task_type: 'reasoning', duration_ms: 1234 })
+    expect(Object.keys(entry).slice(0, 9)).toEqual([
+      'timestamp',
+      'backend',
+      'model',
+      'prompt_tokens',
+      'completion_tokens',
+      'cost_usd',
+      'task_id',
+      'task_type',
+      'duration_ms',
+    ])
+    expect(entry).toMatchObject({
+      backend: 'claude',
+      prompt_tokens: 1500,
+      completion_tokens: 800,
+      cost_usd: 0.0165,
+      task_id: 'issue-94',
+      task_type: 'reasoning',
+      duration_ms: 1234,
+    })
     expect(entry.policy).toBe(dispatch.decision.policy)
   })
 
@@ -296,7 +320,12 @@ describe('notices', () => {
 
   test('a listener that throws touches neither the others nor a dispatch', async () => {
     const errors: unknown[] = []
-    const manciple = await openManciple({ config: { text: 'budgets: { daily_limit_usd: 0.02 }' }, ledger: 'memory', clock: manualClock(NOON), onError: (error) => errors.push(error) })
+    const manciple = await openManciple({
+      config: { text: 'budgets: { daily_limit_usd: 0.02 }' },
+      ledger: 'memory',
+      clock: manualClock(NOON),
+      onError: (error) => errors.push(error),
+    })
     opened.push(manciple)
     const heard: string[] = []
     manciple.on('notice', () => {
@@ -311,7 +340,8 @@ describe('notices', () => {
 })
 
 describe('floors', () => {
-  const QUOTAS = '{ budgets: { per_backend: { claude: 1.00/month, kimi: 1.00/month } }, backends: { claude: { models: [claude-sonnet-4-20250514] }, kimi: {}, local: {} } }'
+  const QUOTAS =
+    '{ budgets: { per_backend: { claude: 1.00/month, kimi: 1.00/month } }, backends: { claude: { models: [claude-sonnet-4-20250514] }, kimi: {}, local: {} } }'
   const START = Date.parse('2026-11-01T00:00:00Z')
   const KIMI = { backend: 'kimi', inputTokens: 1500, maxOutputTokens: 800 }
 

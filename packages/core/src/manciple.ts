@@ -80,7 +80,10 @@ async function start(manciple: EmbeddedManciple, { config }: MancipleOptions, on
   if (typeof config !== 'string') return manciple
   const watcher = watchPolicy(config, {
     current: () => manciple.policy,
-    onPolicy: ({ policy }) => void preparePolicy(policy).then((prepared) => manciple.replacePolicy(prepared)).catch(onError),
+    onPolicy: ({ policy }) =>
+      void preparePolicy(policy)
+        .then((prepared) => manciple.replacePolicy(prepared))
+        .catch(onError),
     onRejected: (reason) => manciple.policyRejected(reason),
   })
   manciple.onClose(() => watcher.close())

@@ -1,11 +1,13 @@
 import { loadPolicyText } from './config/watch.ts'
 import { MancipleError } from './errors.ts'
 import { isoInstant } from './instant.ts'
+import { checkHistoryQuery, type HistoryQuery } from './ledger/history.ts'
+import { readHistory, type HistoryReading } from './ledger/history-follower.ts'
 import type { LedgerFault } from './ledger/ledger.ts'
 import { readLedger } from './ledger/reader.ts'
 import type { Notice } from './notices/notice.ts'
 import type { Policy } from './policy/policy.ts'
-import { budgetReport, costsReport, historyReport, type BudgetReport, type CostsReport, type HistoryQuery, type HistoryRow, type ReportView } from './report.ts'
+import { budgetReport, costsReport, type BudgetReport, type CostsReport, type ReportView } from './report.ts'
 import { Calendar } from './windows.ts'
 
 /** What a ledger folder says to a reader outside the router, as of one moment. Take another view to see what came later. */
@@ -22,7 +24,8 @@ export interface OutsideView {
   readonly notices: readonly Notice[]
   costs(): CostsReport
   budget(): BudgetReport
-  history(query: HistoryQuery): readonly HistoryRow[]
+  /** Spend over any span, as of now: of all that SQLite and the journal have. @throws MancipleError `QUERY_INVALID`. */
+  history(query: HistoryQuery): Promise<HistoryReading>
 }
 
 export interface OutsideViewOptions {
@@ -69,6 +72,9 @@ export async function openOutsideView(ledgerFolder: string, { at = new Date() }:
     notices,
     costs: () => costsReport(view),
     budget: () => budgetReport(view),
-    history: (query) => historyReport(view, query),
+    history: async (query) => {
+      checkHistoryQuery(query)
+      return readHistory(ledgerFolder, query, timezone)
+    },
   }
 }

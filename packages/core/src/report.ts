@@ -1,4 +1,6 @@
-import { formatInstant, isoInstant } from './instant.ts'
+import { MancipleError } from './errors.ts'
+import { isoInstant } from './instant.ts'
+import { checkHistoryQuery, Tally, Timeline, type HistoryQuery, type HistoryRow } from './ledger/history.ts'
 import type { SpendRow } from './ledger/ledger.ts'
 import { freeOf, type BackendKind, type MeterState, type Unit } from './limit.ts'
 import { lastCloudState, type Notice } from './notices/notice.ts'
@@ -172,40 +174,25 @@ function localOnlyNow(notices: readonly Notice[], nowMs: number): Notice | null 
   return typeof reset === 'string' && Date.parse(reset) <= nowMs ? null : last
 }
 
-export type HistoryKey = 'backend' | 'model' | 'task_type' | 'day'
-
-export interface HistoryQuery {
-  /** Inclusive and exclusive; whole quarter-hours count. */
-  readonly from: Date
-  readonly to: Date
-  readonly by: readonly HistoryKey[]
-}
-
-export type HistoryRow = Spend & { readonly [key in HistoryKey]?: string }
-
-/** Spend between two times, summed by the keys asked for, dearest first; by day, oldest first. */
-export function historyReport(view: ReportView, query: HistoryQuery): readonly HistoryRow[] {
-  const sums = new Map<string, HistoryRow>()
-  const byDay = query.by.includes('day')
-  for (const { day, startMs, endMs } of byDay ? days(view, query) : [{ day: '', startMs: query.from.getTime(), endMs: query.to.getTime() }]) {
-    for (const row of view.spend(startMs, endMs)) {
-      const keys: Record<HistoryKey, string> = { backend: row.backend, model: row.model, task_type: row.taskType, day }
-      const id = query.by.map((key) => keys[key]).join('\n')
-      const sum = sums.get(id) ?? { ...NOTHING, ...Object.fromEntries(query.by.map((key) => [key, keys[key]])) }
-      sums.set(id, { ...sum, ...plus(sum, row) })
+/**
+ * Spend between two times out of the totals alone, for a ledger that keeps nothing finer: in whole quarter-hours, those that begin within the time asked for.
+ * @throws MancipleError `QUERY_INVALID`, also for `task_id` and `status`, which totals do not know.
+ */
+export function historyOfTotals({ policy, spend }: ReportView, query: HistoryQuery): readonly HistoryRow[] {
+  checkHistoryQuery(query)
+  const { from, to, by, where = {} } = query
+  for (const field of ['task_id', 'status'] as const) {
+    if (by.includes(field) || where[field] !== undefined) throw new MancipleError('QUERY_INVALID', `A ledger in memory keeps no ${field}.`)
+  }
+  const tally = new Tally(query)
+  for (const span of new Timeline(by, policy.timezone).within(from.getTime(), to.getTime())) {
+    for (const { backend, model, taskType, costNano, tokens, requests } of spend(span.startMs, span.endMs)) {
+      const fields = { backend, model, task_type: taskType }
+      const asked = (['backend', 'model', 'task_type'] as const).every((field) => where[field] === undefined || where[field] === fields[field])
+      if (asked) tally.add(span, fields, { cost_nano: costNano, calls: requests, tokens })
     }
   }
-  const rows = [...sums.values()]
-  return rows.sort((a, b) => (byDay ? (a.day ?? '').localeCompare(b.day ?? '') : 0) || b.costNano - a.costNano)
-}
-
-function* days({ calendar, policy }: ReportView, query: HistoryQuery): Generator<{ day: string; startMs: number; endMs: number }> {
-  const to = query.to.getTime()
-  for (let at = query.from.getTime(); at < to; ) {
-    const { startMs, endMs } = calendar.bounds({ kind: 'day' }, at)
-    yield { day: formatInstant(startMs, policy.timezone).slice(0, 10), startMs: Math.max(startMs, query.from.getTime()), endMs: Math.min(endMs, to) }
-    at = endMs
-  }
+  return tally.rows()
 }
 
 function of(backend: string, rows: readonly SpendRow[]): readonly SpendRow[] {

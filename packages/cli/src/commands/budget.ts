@@ -139,6 +139,11 @@ function quotasTable(report: BudgetReport, floor: number, terminal: Terminal): s
     const state = under ? colours.yellow('under') : utilization >= floor ? 'met' : 'open'
     return [quota.backend, bar, percent(elapsed), pace === null ? '-' : pace.toFixed(2), state, shortAmount(quantity, unit), resets(quota, report)]
   })
+  const { utilization, elapsed, pace, floor: totalFloor } = report.total
+  const behind = pace !== null && pace < totalFloor ? ' (below)' : ''
+  rows.push({
+    across: `  together ${percent(utilization)} used, ${percent(elapsed)} elapsed, pace ${pace?.toFixed(2) ?? '-'}, floor ${percent(totalFloor)}${behind}`,
+  })
   const legend = `${glyphs.mark} is the time elapsed; pace = utilization / elapsed, 1 is on plan; floor = ${percent(floor)}.`
   return `${renderTable(QUOTA_COLUMNS, rows, terminal)}\n${colours.dim(legend)}`
 }

@@ -61,7 +61,7 @@ export class Journal implements Log {
   #waiting: Batch | undefined
   #running: Promise<void> | undefined
   /** The bytes that the thread pool has in hand. */
-  #inFlight: { readonly batch: Batch; readonly bytes: Buffer; readonly offset: number } | undefined
+  #inFlight: { readonly batch: Batch; readonly bytes: Buffer; readonly offset: number; hashed: boolean } | undefined
   #fault: LedgerFault | undefined
   #state: 'open' | 'closing' | 'closed' = 'open'
   #checkpointSeq: number
@@ -170,19 +170,25 @@ export class Journal implements Log {
     const { offset } = this.#at
     const bytes = this.#encode(batch.records)
     const { seq } = this.#at
-    this.#inFlight = { batch, bytes, offset }
+    this.#inFlight = { batch, bytes, offset, hashed: false }
     try {
-      const written = writeAll(disk, this.#fd, bytes, offset)
-      // While the thread pool writes: here it costs nobody anything.
-      this.#hash.update(bytes)
-      await written
-      if (sync && seq > this.#synced && !this.#isClosed()) {
-        await disk.datasync(this.#fd)
-        this.#synced = seq
-      }
+      await writeAll(disk, this.#fd, bytes, offset)
+      if (this.#isClosed()) return
+      const synced = sync && seq > this.#synced ? disk.datasync(this.#fd) : undefined
+      // While the disk is at work: here it costs nobody anything.
+      this.#hashInFlight()
+      if (synced === undefined) return
+      await synced
+      this.#synced = seq
     } finally {
       if (!this.#isClosed()) this.#inFlight = undefined
     }
+  }
+
+  #hashInFlight(): void {
+    if (this.#inFlight === undefined || this.#inFlight.hashed) return
+    this.#hash.update(this.#inFlight.bytes)
+    this.#inFlight.hashed = true
   }
 
   #encode(records: readonly JournalRecord[]): Buffer {
@@ -233,6 +239,7 @@ export class Journal implements Log {
     try {
       // The same bytes at the same place: whatever the thread pool has done of them or will do changes nothing.
       if (this.#inFlight !== undefined) writeAllSync(disk, this.#fd, this.#inFlight.bytes, this.#inFlight.offset)
+      this.#hashInFlight()
       const { offset } = this.#at
       const bytes = this.#encode(waiting?.records ?? [])
       this.#hash.update(bytes)

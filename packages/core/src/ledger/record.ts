@@ -106,4 +106,4 @@ export type LedgerRecord =
   | { readonly type: 'expire'; readonly id: string; readonly time: string }
   | { readonly type: 'refuse'; readonly order: RefuseOrder }
   | { readonly type: 'observe'; readonly observation: Observation }
-  | { readonly type: 'notice'; readonly notice: Notice }
+  | { readonly type: 'notice'; readonly notice: Notice; readonly clears?: readonly string[] }

@@ -71,7 +71,17 @@ export class Notifier {
   ruleFault(error: unknown, nowMs: number): void {
     this.#onError(error)
     const reason = error instanceof Error ? error.message : String(error)
-    this.post({ severity: 'alert', kind: 'rule', scope: 'policy', episode: `fault ${reason}`, text: `Rules could not be evaluated, operating local-only: ${reason}`, data: { reason } }, nowMs)
+    this.post(
+      {
+        severity: 'alert',
+        kind: 'rule',
+        scope: 'policy',
+        episode: `fault ${reason}`,
+        text: `Rules could not be evaluated, operating local-only: ${reason}`,
+        data: { reason },
+      },
+      nowMs,
+    )
   }
 
   #tell({ kind, subject, episodeMs, body }: Occasion, nowMs: number): void {

@@ -216,4 +216,3 @@ function figures(meter: MeterState): Record<string, string | number> {
 export function formatQuantity(quantity: number, unit: Unit): string {
   return unit === 'usd' ? formatUsd(quantity) : `${quantity.toLocaleString('en-US')} ${unit}`
 }
-

@@ -5,7 +5,7 @@ import { estimate } from '../pricing/estimate.ts'
 import type { KnownPrice, PriceBook } from '../pricing/price-book.ts'
 import type { CheckedRequest } from '../request.ts'
 import type { Backend, Policy } from './policy.ts'
-import type { RuleSet } from './rule-set.ts'
+import type { RuleOutcome, RuleSet } from './rule-set.ts'
 
 /** An answer shorter than this is of no use: rather than cut below it, another candidate is taken. */
 const LEAST_OUTPUT = 256
@@ -96,19 +96,8 @@ export function createPlanner(policy: Policy, rules: RuleSet, prices: PriceBook)
       }
       bound = boundOf(price, request, maxOutputTokens)
     }
-    const { forbidden, shift, matched } = rules.judge({ backend, model, maxOutputTokens, estimate: bound })
-    return {
-      backend,
-      model,
-      rank: forbidden ? RANK.out : maxOutputTokens < asked && whole === RANK.whole ? RANK.shortened : whole,
-      score: suits + shift,
-      price,
-      maxOutputTokens,
-      estimate: bound,
-      out: forbidden ? 'forbidden' : undefined,
-      limits: NONE,
-      rules: matched.length === 0 ? NONE : matched.slice(),
-    }
+    const assessment = { backend, model, rank: whole, score: suits, price, maxOutputTokens, estimate: bound, out: undefined, limits: NONE, rules: NONE }
+    return judged(assessment, rules.judge(assessment), maxOutputTokens < asked)
   }
 
   function plan(request: CheckedRequest, meters: readonly MeterState[], nowMs: number, cloudClosed: boolean): readonly Assessment[] {
@@ -157,7 +146,8 @@ export function createPlanner(policy: Policy, rules: RuleSet, prices: PriceBook)
 
   function known(name: string): Backend {
     const backend = backends.get(name)
-    if (backend === undefined) throw new MancipleError('BACKEND_UNKNOWN', `backend ${JSON.stringify(name)}: the policy has ${[...backends.keys()].join(', ')}`, { name })
+    if (backend === undefined)
+      throw new MancipleError('BACKEND_UNKNOWN', `backend ${JSON.stringify(name)}: the policy has ${[...backends.keys()].join(', ')}`, { name })
     return backend
   }
 
@@ -181,7 +171,8 @@ function isNamed(candidate: Candidate, request: CheckedRequest): boolean {
 
 /** A model that the policy does not list is taken on the word of a request that names its backend; its price must be known all the same. */
 function unlisted(named: Backend | undefined, model: string): Candidate {
-  if (named === undefined) throw new MancipleError('REQUEST_INVALID', `model ${JSON.stringify(model)}: no backend of the policy lists it; name its backend as well`)
+  if (named === undefined)
+    throw new MancipleError('REQUEST_INVALID', `model ${JSON.stringify(model)}: no backend of the policy lists it; name its backend as well`)
   return { backend: named, model, covering: new Map() }
 }
 
@@ -193,6 +184,22 @@ function allowed(candidate: Candidate, request: CheckedRequest, named: Backend |
 
 function isCandidate({ kind, name }: Backend, { candidates }: CheckedRequest): boolean {
   return candidates === undefined || kind === 'local' || candidates.includes(name)
+}
+
+/** In place: five are made for every decision. */
+function judged(
+  assessment: { -readonly [Field in keyof Assessment]: Assessment[Field] },
+  { forbidden, shift, matched }: RuleOutcome,
+  isShort: boolean,
+): Assessment {
+  assessment.score += shift
+  if (matched.length > 0) assessment.rules = matched.slice()
+  if (isShort && assessment.rank === RANK.whole) assessment.rank = RANK.shortened
+  if (forbidden) {
+    assessment.rank = RANK.out
+    assessment.out = 'forbidden'
+  }
+  return assessment
 }
 
 function outOf({ backend, model }: Candidate, maxOutputTokens: number, score: number, out: OutReason): Assessment {

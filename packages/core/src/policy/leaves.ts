@@ -21,7 +21,7 @@ export function leavesOf(condition: Condition): readonly Leaf[] {
 }
 
 /** The fact that a leaf compares with, where it compares two. */
-export function factCompared(leaf: Leaf): string | undefined {
+function factCompared(leaf: Leaf): string | undefined {
   return typeof leaf.value === 'object' && 'fact' in leaf.value ? leaf.value.fact : undefined
 }
 

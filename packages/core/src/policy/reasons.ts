@@ -4,8 +4,16 @@ import { formatUsd } from '../money.ts'
 import type { CheckedRequest } from '../request.ts'
 import { isShortened, type Assessment, type Planner } from './decide.ts'
 
+const AS_REQUESTED = ['as requested'] as const
+
 /** Why this assessment was taken, in words for people, the decisive reason first. `taken` is undefined for a refusal. */
-export function reasonsFor(request: CheckedRequest, assessments: readonly Assessment[], taken: Assessment | undefined, planner: Planner, meters: readonly MeterState[]): readonly string[] {
+export function reasonsFor(
+  request: CheckedRequest,
+  assessments: readonly Assessment[],
+  taken: Assessment | undefined,
+  planner: Planner,
+  meters: readonly MeterState[],
+): readonly string[] {
   const asked = assessments[0]
   if (taken !== undefined && taken === asked) return keptReasons(request, taken)
   const reasons: string[] = []
@@ -29,7 +37,12 @@ export function verdictOf(request: CheckedRequest, taken: Assessment | undefined
 }
 
 function keptReasons(request: CheckedRequest, taken: Assessment): readonly string[] {
-  const first = names(request, taken) ? 'as requested' : taken.backend.kind === 'local' ? 'no cloud backend may take this call' : `${label(taken)} has the best score, ${taken.score.toFixed(2)}`
+  if (names(request, taken) && !isShortened(taken)) return AS_REQUESTED
+  const first = names(request, taken)
+    ? AS_REQUESTED[0]
+    : taken.backend.kind === 'local'
+      ? 'no cloud backend may take this call'
+      : `${label(taken)} has the best score, ${taken.score.toFixed(2)}`
   return isShortened(taken) ? [first, shortened(taken)] : [first]
 }
 
