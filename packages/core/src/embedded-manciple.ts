@@ -48,6 +48,7 @@ export class EmbeddedManciple implements Manciple, Books {
   #prepared: PreparedPolicy
   /** Set when compiled rules and the engine disagree: no cloud call until a restart. */
   #rulesFault = false
+  #reviewDue = false
   #closed = false
   readonly #stops: (() => void)[] = []
 
@@ -65,7 +66,10 @@ export class EmbeddedManciple implements Manciple, Books {
   /** Puts the policy in force and looks at what opening found. */
   async start(): Promise<void> {
     const nowMs = this.#time.now()
-    if (this.#ledger.fault === undefined) await this.#enforce(this.#prepared, nowMs)
+    const inForce = this.#enforce(this.#prepared, nowMs)
+    if (this.#ledger.fault === undefined) await inForce
+    // A ledger that takes no lines meters all the same, for reports; the fault is told below.
+    else inForce.catch(() => undefined)
     const { presumed } = this.#ledger.opened
     if (presumed.length > 0) this.#notifier.post(bodies.presumedSpent(presumed, nowMs), nowMs)
     this.#notifier.review(this.#prepared, nowMs)
@@ -122,7 +126,7 @@ export class EmbeddedManciple implements Manciple, Books {
     for (;;) {
       const taken = best(assessments, tried)
       if (taken?.estimate === undefined || taken.price === undefined) return this.#refuse(request, assessments, prepared, nowMs)
-      const reasons = reasonsFor(request, assessments, taken, prepared.planner, this.#ledger.meters)
+      const reasons = this.#reasons(request, assessments, taken, prepared)
       const candidates = new CandidateList(assessments, taken, prepared.planner)
       const reserved = this.#ledger.reserve({
         atMs: nowMs,
@@ -178,6 +182,13 @@ export class EmbeddedManciple implements Manciple, Books {
     }
   }
 
+  #reasons(request: CheckedRequest, assessments: readonly Assessment[], taken: Assessment | undefined, { planner }: PreparedPolicy): readonly string[] {
+    const { fault, meters } = this.#ledger
+    if (fault !== undefined) return [`cloud calls are stopped: ${fault.reason}`]
+    if (this.#rulesFault) return ['cloud calls are stopped: compiled rules and json-rules-engine disagree']
+    return reasonsFor(request, assessments, taken, planner, meters)
+  }
+
   #refuse(
     request: CheckedRequest,
     assessments: readonly Assessment[],
@@ -186,7 +197,7 @@ export class EmbeddedManciple implements Manciple, Books {
   ): { dispatch: Dispatch; durable: Promise<void>; local: boolean } {
     const { planner, policy } = prepared
     const candidates = new CandidateList(assessments, undefined, planner).toJSON()
-    const reasons = reasonsFor(request, assessments, undefined, planner, this.#ledger.meters)
+    const reasons = this.#reasons(request, assessments, undefined, prepared)
     const decision: Decision = {
       verdict: 'refuse',
       backend: undefined,
@@ -219,10 +230,9 @@ export class EmbeddedManciple implements Manciple, Books {
       const rule = prepared.planner.rules.rules[index]
       if (rule?.event.type === 'notify' && taken !== undefined) this.#notifier.ruleMatched(rule, taken.backend, prepared, nowMs)
     }
-    if (taken?.backend.kind === 'cloud') return
     const asked = assessments[0]
     if (asked?.out === 'price-unknown') this.#notifier.post(bodies.priceUnknown(asked, dayOf(prepared, nowMs)), nowMs)
-    if (assessments.some((assessment) => assessment.out === 'no-room')) this.#notifier.review(prepared, nowMs)
+    if (taken?.backend.kind !== 'cloud' && assessments.some((assessment) => assessment.out === 'no-room')) this.#reviewSoon()
   }
 
   #resetOf(assessments: readonly Assessment[]): number | undefined {
@@ -240,13 +250,23 @@ export class EmbeddedManciple implements Manciple, Books {
     const { entry, durable } = this.#ledger.settle(holdId, settlement)
     const nowMs = this.#time.now()
     if (entry.overrun) this.#notifier.post(bodies.overrun(entry, dayOf(this.#prepared, nowMs)), nowMs)
-    if (entry.price_source !== 'free') this.#notifier.review(this.#prepared, nowMs)
+    if (entry.price_source !== 'free') this.#reviewSoon()
     await durable
     return entry
   }
 
   async release(holdId: string, reason: string): Promise<void> {
     await this.#ledger.release(holdId, reason, this.#time.now())
+  }
+
+  /** Once for all that settles in one turn: a review looks at totals, not at calls. */
+  #reviewSoon(): void {
+    if (this.#reviewDue) return
+    this.#reviewDue = true
+    queueMicrotask(() => {
+      this.#reviewDue = false
+      if (!this.#closed) this.#notifier.review(this.#prepared, this.#time.now())
+    })
   }
 
   monotonicMs(): number {
@@ -292,7 +312,11 @@ export class EmbeddedManciple implements Manciple, Books {
   }
 
   on(event: 'notice', listener: (notice: Notice) => void): () => void {
-    return this.#bus.on(event, listener)
+    // Whoever joins later has not heard of a fault that stands.
+    const { fault } = this.#notifier
+    const off = this.#bus.on(event, listener)
+    if (fault !== undefined) this.#bus.tell(listener, fault)
+    return off
   }
 
   async close(): Promise<void> {

@@ -1,4 +1,4 @@
-import { mkdtemp, rm, writeFile } from 'node:fs/promises'
+import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterEach, describe, expect, test } from 'vitest'
@@ -153,6 +153,13 @@ describe('a decision', () => {
     const { decision } = await manciple.decide({ backend: 'claude', inputTokens: 10 })
     expect(decision.backend).toBe('local')
     expect(decision.reasons[0]).toContain('its price is unknown')
+    await settled()
+    expect(kinds()).toContain('price-unknown')
+  })
+
+  test('an unknown price is told also when another cloud backend takes the call', async () => {
+    const { manciple, kinds } = await open('backends: { claude: { models: [no-such-model] }, gpt: {}, local: {} }')
+    expect((await manciple.decide({ backend: 'claude', inputTokens: 10 })).decision.backend).toBe('gpt')
     await settled()
     expect(kinds()).toContain('price-unknown')
   })
@@ -336,6 +343,32 @@ describe('notices', () => {
     await settled()
     expect(heard).toContain('limit-near')
     expect(errors.length).toBe(heard.length)
+  })
+})
+
+describe('a damaged ledger', () => {
+  test('stops cloud calls and says so, also to who listens later; local calls go on', async () => {
+    const folder = await mkdtemp(join(tmpdir(), 'manciple-'))
+    const first = await open(BRIEF, { ledger: folder })
+    await first.settle(SONNET)
+    await first.settle(SONNET)
+    await first.manciple.close()
+    const journal = join(folder, 'journal-000001.jsonl')
+    const text = await readFile(journal, 'utf8')
+    await writeFile(journal, text.replace('"completion_tokens":800', '"completion_tokens":100'))
+    const errors: unknown[] = []
+    const manciple = await openManciple({ config: { text: BRIEF }, ledger: folder, clock: manualClock(NOON), onError: (error) => errors.push(error) })
+    opened.push(manciple)
+    const heard: string[] = []
+    manciple.on('notice', (notice) => heard.push(notice.kind))
+    const dispatch = await manciple.decide(SONNET)
+    expect(dispatch.decision.backend).toBe('local')
+    expect(dispatch.decision.reasons[0]).toMatch(/^cloud calls are stopped: /)
+    expect(heard).toEqual(['ledger-fault'])
+    expect(errors).toContainEqual(expect.objectContaining({ code: 'LEDGER_DAMAGED' }))
+    expect(await readFile(journal, 'utf8')).toContain('"completion_tokens":100')
+    await manciple.close()
+    await rm(folder, { recursive: true })
   })
 })
 

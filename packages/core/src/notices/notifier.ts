@@ -18,7 +18,7 @@ export class Notifier {
   readonly #told = new Map<string, number | undefined>()
   /** The latest `local-only` or `restored`. */
   #cloudState: Notice | undefined
-  #faultTold = false
+  #fault: Notice | undefined
 
   constructor(ledger: Ledger, bus: Bus, onError: (error: unknown) => void) {
     this.#ledger = ledger
@@ -97,13 +97,16 @@ export class Notifier {
     return { policy, calendar, meters: this.#ledger.meters, limitsOf, ordinary: this.#ordinary.median, nowMs, lastCloudState: this.#cloudState }
   }
 
+  /** The `ledger-fault` that stands. The journal cannot keep it, so whoever listens later has to be told by this. */
+  get fault(): Notice | undefined {
+    return this.#fault
+  }
+
   /** The journal cannot take this one, so it goes straight to the listeners, with number 0; `fault.json` holds it for readers. */
   #tellFault(nowMs: number): void {
     const { fault } = this.#ledger
-    if (this.#faultTold || fault === undefined) return
-    this.#faultTold = true
-    this.#onError(new MancipleError(fault.code, fault.reason))
-    this.#bus.emit({
+    if (this.#fault !== undefined || fault === undefined) return
+    this.#fault = {
       number: 0,
       time: isoInstant(nowMs),
       severity: 'alert',
@@ -112,6 +115,8 @@ export class Notifier {
       episode: fault.since,
       text: `Cloud calls are stopped: ${fault.reason}`,
       data: { code: fault.code, since: fault.since },
-    })
+    }
+    this.#onError(new MancipleError(fault.code, fault.reason))
+    this.#bus.emit(this.#fault)
   }
 }
