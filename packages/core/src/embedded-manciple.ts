@@ -21,6 +21,7 @@ import type { PreparedPolicy } from './policy/prepare.ts'
 import { reasonsFor, verdictOf } from './policy/reasons.ts'
 import { budgetReport, costsReport, historyOfTotals, type BudgetReport, type CostsReport, type ReportView } from './report.ts'
 import { checkRequest, type CheckedRequest } from './request.ts'
+import { TakenDecision } from './taken-decision.ts'
 
 /** How often standing rules are looked at without traffic, in ledger time. */
 const REVIEW_MS = 30_000
@@ -151,20 +152,7 @@ export class EmbeddedManciple implements Manciple, Books {
       const local = taken.backend.kind === 'local'
       if (!local && !isShortened(taken)) this.#notifier.saw(taken.estimate)
       this.#afterDecision(assessments, taken, prepared, nowMs)
-      const decision: Decision = {
-        verdict: verdictOf(request, taken),
-        backend: taken.backend.name,
-        model: taken.model,
-        maxOutputTokens: taken.maxOutputTokens,
-        reasons,
-        hold: hold.id,
-        estimateNano: taken.estimate.costNano,
-        policy: prepared.policy.version,
-        resetMs: local ? this.#resetOf(assessments) : undefined,
-        get candidates() {
-          return candidates.toJSON()
-        },
-      }
+      const decision = new TakenDecision(verdictOf(request, taken), taken, reasons, hold, candidates, local ? this.#resetOf(assessments) : undefined)
       const terms = { hold, price: taken.price, startedMs: this.monotonicMs() }
       return { dispatch: new HeldDispatch(decision, terms, this), durable, local }
     }
