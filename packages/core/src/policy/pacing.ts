@@ -1,0 +1,333 @@
+import { quantityOf, type Quantities, type Unit } from '../limit.ts'
+import { demandByPeriod, forecastAll } from './demand.ts'
+import { countDemand, emptyHistory, Forecaster, SCENARIOS, type DemandHistory } from './forecast.ts'
+import { horizonOf, type Horizon, type LimitStanding } from './horizon.ts'
+import { outlooksOf, type Outlook } from './outlook.ts'
+import { improvePrices, spread, weigh, type Allowance, type Draw, type Sample } from './shadow-prices.ts'
+
+export const PACING = {
+  /** Requests that stand for all: their mean cost is right to some 6 %, and is scaled to the long-run mean. */
+  sampleSize: 256,
+  /** Once full, one request in so many replaces one of the sample: its memory is some 4,000 requests. */
+  sampleEvery: 16,
+  /** Requests over which mean costs are averaged. */
+  meanMemory: 4096,
+  /** Prices are worked out anew at most so often … */
+  solveEveryMs: 3_600_000,
+  /** … and only after so many decisions, so that a decision's part of the work stays small; at the latest after six hours. */
+  solveAfterDecisions: 128,
+  solveAtLatestMs: 6 * 3_600_000,
+  /** Calls over which the output of a task type, and the truth ÷ the estimate of a backend, are averaged. */
+  learningMemory: 500,
+  /** Task types that are told apart; further ones are taken together. */
+  taskTypes: 64,
+  /** Expected output ÷ the most asked for, of a task type that has not been seen. */
+  firstOutputShare: 0.25,
+  /** What a mean request's use of quotas is worth where they would lapse (in suitability): the subsidy for ordinary under-use. */
+  lapseWorth: 2,
+  /** … and on top of that where a floor is in danger. */
+  floorWorth: 6,
+  /** What a floor aims at above itself: forecasts err. */
+  floorMargin: 0.012,
+}
+
+/** A limit as pacing sees it. */
+export interface PacedLimit {
+  readonly name: string
+  readonly unit: Unit
+  /** The backends that draw on it, as indexes. */
+  readonly backends: readonly number[]
+  /** Whether it is a backend's quota: what is left lapses. */
+  readonly quota: boolean
+  /** Share of the quota that must be used; 0 for other limits. */
+  readonly floor: number
+  /** What is paid for a window of it, nano-USD: weighs what would lapse. */
+  readonly paid: number
+}
+
+/** What paces: backends and limits by index, in order of declaration. */
+export interface PacingPlan {
+  readonly backends: readonly string[]
+  readonly limits: readonly PacedLimit[]
+}
+
+/** All that pacing remembers: plain JSON of bounded size. */
+export interface PacingState {
+  readonly history: DemandHistory
+  readonly sample: SampleState
+  /** Requests seen, up to the memory of means. */
+  seen: number
+  random: number
+  solvedMs: number
+  /** Mean over requests: by backend, what it would take. */
+  readonly means: Record<string, { costNano: number; tokens: number }>
+  /** By task type: mean output ÷ the most asked for. */
+  readonly outputShares: Record<string, { share: number; calls: number }>
+  /** By backend: truth and estimates, fading. */
+  readonly truth: Record<string, { actualNano: number; likelyNano: number }>
+  /** By limit: the price in force, in suitability per unit, and where the next search starts: that of each scenario, per mean draw. */
+  readonly prices: Record<string, { perUnit: number; readonly scenarios: number[] }>
+}
+
+interface SampleState {
+  readonly fallback: number[]
+  readonly columns: Record<string, { readonly values: (number | null)[]; readonly costNano: number[]; readonly tokens: number[] }>
+}
+
+export function emptyPacingState(): PacingState {
+  return { history: emptyHistory(), sample: { fallback: [], columns: {} }, seen: 0, random: 1, solvedMs: 0, means: {}, outputShares: {}, truth: {}, prices: {} }
+}
+
+export class Pacing {
+  readonly plan: PacingPlan
+  readonly state: PacingState
+  /** By backend: what a likely unit of each limit that it draws on is worth, in suitability. */
+  readonly #tolls: readonly { readonly limit: number; readonly unit: Unit; perUnit: number }[][]
+  #decisions = 0
+  #outlooks: readonly Outlook[] = []
+
+  constructor(plan: PacingPlan, state: PacingState = emptyPacingState()) {
+    this.plan = plan
+    this.state = state
+    this.#tolls = plan.backends.map((_, backend) =>
+      plan.limits.flatMap(({ backends, unit }, limit) => (backends.includes(backend) ? [{ limit, unit, perUnit: 0 }] : [])),
+    )
+    this.#charge()
+  }
+
+  /** Puts the prices of the state in force. */
+  #charge(): void {
+    this.#tolls.forEach((tolls, backend) => {
+      for (const toll of tolls) toll.perUnit = this.#priceOf(toll.limit).perUnit * (toll.unit === 'requests' ? 1 : this.#truth(this.plan.backends[backend]!))
+    })
+  }
+
+  /** Whether some quota is foreseen to run short: only then may work go to local while a paid backend has room. */
+  get shortage(): boolean {
+    return this.#tolls.some((tolls) => tolls.some(({ perUnit }) => perUnit > 0))
+  }
+
+  /** What a unit of a limit is worth, in suitability; negative where it is subsidised because it would lapse. @param limit as an index into the plan's. */
+  price(limit: number): number {
+    return this.#priceOf(limit).perUnit
+  }
+
+  /** Of each quota, as of the last solve. */
+  get outlooks(): readonly Outlook[] {
+    return this.#outlooks
+  }
+
+  /** The part of the most asked for that calls of this task type use on average. */
+  outputShare(taskType: string): number {
+    const { outputShares } = this.state
+    return (own(outputShares, taskType) ?? own(outputShares, ''))?.share ?? PACING.firstOutputShare
+  }
+
+  /** Learns from a settled call. */
+  learn(backend: string, taskType: string, likelyNano: number, actualNano: number, outputShare: number): void {
+    const { outputShares } = this.state
+    const known = Object.hasOwn(outputShares, taskType) || Object.keys(outputShares).length < PACING.taskTypes
+    const output = ownOrNew(outputShares, known ? taskType : '', () => ({ share: outputShare, calls: 0 }))
+    output.calls = Math.min(output.calls + 1, PACING.learningMemory)
+    output.share += (outputShare - output.share) / output.calls
+    const truth = ownOrNew(this.state.truth, backend, () => ({ actualNano: 0, likelyNano: 0 }))
+    const fade = 1 - 1 / PACING.learningMemory
+    truth.actualNano = truth.actualNano * fade + actualNano
+    truth.likelyNano = truth.likelyNano * fade + likelyNano
+  }
+
+  /**
+   * Counts a request, before it is decided.
+   * @param values suitability by backend; NaN where the request may not go there.
+   * @param likely what each backend would take on average.
+   * @param fallback value of doing without any paid backend: the local one's suitability, else 0.
+   */
+  observe(atMs: number, values: ArrayLike<number>, likely: readonly Quantities[], fallback: number): void {
+    const { state, plan } = this
+    countDemand(state.history, atMs)
+    this.#decisions += 1
+    state.seen = Math.min(state.seen + 1, PACING.meanMemory)
+    for (let b = 0; b < plan.backends.length; b += 1) {
+      if (Number.isNaN(values[b])) continue
+      const mean = ownOrNew(state.means, plan.backends[b]!, () => ({ costNano: likely[b]!.costNano, tokens: likely[b]!.tokens }))
+      mean.costNano += (likely[b]!.costNano - mean.costNano) / state.seen
+      mean.tokens += (likely[b]!.tokens - mean.tokens) / state.seen
+    }
+    const slot = this.#slot()
+    if (slot === undefined) return
+    state.sample.fallback[slot] = fallback
+    plan.backends.forEach((name, b) => {
+      const column = ownOrNew(state.sample.columns, name, () => ({
+        values: state.sample.fallback.map(() => null),
+        costNano: state.sample.fallback.map(() => 0),
+        tokens: state.sample.fallback.map(() => 0),
+      }))
+      const takes = !Number.isNaN(values[b])
+      column.values[slot] = takes ? values[b]! : null
+      column.costNano[slot] = takes ? likely[b]!.costNano : 0
+      column.tokens[slot] = takes ? likely[b]!.tokens : 0
+    })
+  }
+
+  #slot(): number | undefined {
+    const { fallback } = this.state.sample
+    if (fallback.length < PACING.sampleSize) return fallback.length
+    // A linear congruential generator (Numerical Recipes): chance must survive a restart.
+    this.state.random = (Math.imul(this.state.random, 1_664_525) + 1_013_904_223) >>> 0
+    const draw = this.state.random / 2 ** 32
+    return draw * PACING.sampleEvery < 1 ? Math.floor(draw * PACING.sampleEvery * PACING.sampleSize) : undefined
+  }
+
+  /** Whether prices should be worked out anew. */
+  due(nowMs: number): boolean {
+    const sinceMs = nowMs - this.state.solvedMs
+    return this.state.seen > 0 && sinceMs >= PACING.solveEveryMs && (this.#decisions >= PACING.solveAfterDecisions || sinceMs >= PACING.solveAtLatestMs)
+  }
+
+  /** What a call's likely draws are worth: to be taken from its suitability. */
+  toll(backend: number, likely: Quantities): number {
+    let toll = 0
+    for (const { unit, perUnit } of this.#tolls[backend]!) toll += perUnit * quantityOf(unit, likely)
+    return toll
+  }
+
+  /**
+   * Works prices out, a scenario a step: run it to its end at once, or a step at a time.
+   * @param backMs by backend that is down: when it is expected back, ms since the epoch; 0 where it is up.
+   */
+  *solve(standings: readonly LimitStanding[], nowMs: number, backMs: readonly number[]): Generator<undefined, void> {
+    const { plan, state } = this
+    state.solvedMs = nowMs
+    this.#decisions = 0
+    if (state.sample.fallback.length === 0 || plan.limits.length === 0) return
+    const means = plan.limits.map((limit) => this.#meanDraw(limit))
+    const horizon = horizonOf(standings, nowMs, backMs)
+    const forecaster = new Forecaster(state.history, nowMs, this.#capacityPerHour(standings, means))
+    const forecasts = forecastAll(forecaster, standings)
+    const worths = this.#worths(standings, means)
+    this.#outlooks = outlooksOf(
+      plan.limits.flatMap(({ quota, floor }, limit) =>
+        quota ? [{ limit, standing: standings[limit]!, forecast: forecasts[limit]!, meanDraw: means[limit]!, floor }] : [],
+      ),
+    )
+    const demands = SCENARIOS.map((_, scenario) => demandByPeriod(horizon, standings, forecasts, forecaster, scenario))
+    const sample = this.#sample(means, horizon, demands[SCENARIOS.length >> 1]!, nowMs, backMs)
+    const sums = new Float64Array(plan.limits.length)
+    yield
+    for (let scenario = 0; scenario < SCENARIOS.length; scenario += 1) {
+      const demand = demands[scenario]!
+      const total = demand.reduce((sum, requests) => sum + requests, 0)
+      weigh(sample, demand, total)
+      const allowances = horizon.resources.map(({ limit, capacity, used }): Allowance => {
+        const draws = Math.max(1e-9, total * means[limit]!)
+        const { floor } = plan.limits[limit]!
+        const target = floor > 0 ? Math.min(1, floor + PACING.floorMargin) : 0
+        return {
+          full: (capacity - used) / draws,
+          floor: Math.max(0, target * capacity - used) / draws,
+          worth: PACING.lapseWorth * worths[limit]!,
+          floorWorth: PACING.floorWorth,
+        }
+      })
+      const prices = Float64Array.from(horizon.resources, ({ limit }) => this.#priceOf(limit).scenarios[scenario]!)
+      improvePrices(sample, allowances, prices)
+      plan.limits.forEach((_, limit) => {
+        const price = prices[horizon.resourceOf[limit]![0]!]!
+        this.#priceOf(limit).scenarios[scenario] = price
+        sums[limit]! += price / SCENARIOS.length
+      })
+      yield
+    }
+    plan.limits.forEach((_, limit) => (this.#priceOf(limit).perUnit = means[limit]! > 0 ? sums[limit]! / means[limit]! : 0))
+    this.#charge()
+  }
+
+  #priceOf(limit: number): { perUnit: number; readonly scenarios: number[] } {
+    return ownOrNew(this.state.prices, this.plan.limits[limit]!.name, () => ({ perUnit: 0, scenarios: SCENARIOS.map(() => 0) }))
+  }
+
+  /** By limit: what a mean draw of it is paid, relative to the mean over quotas; 0 where nothing lapses. */
+  #worths(standings: readonly LimitStanding[], means: readonly number[]): readonly number[] {
+    const paid = this.plan.limits.map(({ quota, paid }, index) =>
+      quota && standings[index]!.quantity > 0 ? (paid / standings[index]!.quantity) * means[index]! : 0,
+    )
+    const quotas = paid.filter((one) => one > 0)
+    const mean = quotas.reduce((sum, one) => sum + one, 0) / Math.max(1, quotas.length)
+    return paid.map((one) => (mean > 0 ? one / mean : 0))
+  }
+
+  #capacityPerHour(standings: readonly LimitStanding[], means: readonly number[]): number {
+    let capacity = 0
+    this.plan.limits.forEach(({ quota }, index) => {
+      const { quantity, bounds } = standings[index]!
+      if (quota && means[index]! > 0) capacity += quantity / means[index]! / ((bounds.endMs - bounds.startMs) / 3_600_000)
+    })
+    return Math.max(1e-6, capacity)
+  }
+
+  /** What a request takes of the limit on average, over the backends that draw on it. */
+  #meanDraw({ unit, backends }: PacedLimit): number {
+    let sum = 0
+    let count = 0
+    for (const backend of backends) {
+      const name = this.plan.backends[backend]!
+      const mean = own(this.state.means, name)
+      if (mean === undefined) continue
+      sum += (unit === 'usd' ? mean.costNano : unit === 'tokens' ? mean.tokens : 1) * (unit === 'requests' ? 1 : this.#truth(name))
+      count += 1
+    }
+    return count > 0 ? sum / count : 0
+  }
+
+  #truth(backend: string): number {
+    const truth = own(this.state.truth, backend)
+    return truth !== undefined && truth.likelyNano > 0 ? Math.min(4, Math.max(0.25, truth.actualNano / truth.likelyNano)) : 1
+  }
+
+  /** Rows that stand for the demand to come: at least half of them for the period under way, whose prices are the ones that count. */
+  #sample(means: readonly number[], horizon: Horizon, demand: readonly number[], nowMs: number, backMs: readonly number[]): Sample {
+    const { plan, state } = this
+    const size = state.sample.fallback.length
+    const backends = plan.backends.length
+    const periods = spread(size, demand)
+    const values = new Float64Array(size * backends)
+    plan.backends.forEach((name, b) => {
+      const column = own(state.sample.columns, name)?.values
+      for (let i = 0; i < size; i += 1) {
+        const fromMs = periods[i] === 0 ? nowMs : horizon.ends[periods[i]! - 1]!
+        values[i * backends + b] = fromMs < (backMs[b] ?? 0) ? Number.NEGATIVE_INFINITY : (column?.[i] ?? Number.NEGATIVE_INFINITY)
+      }
+    })
+    const draws: Draw[] = []
+    plan.limits.forEach((limit, index) => {
+      for (const backend of limit.backends) {
+        const name = plan.backends[backend]!
+        const column = own(state.sample.columns, name)
+        const mean = own(state.means, name)
+        if (column === undefined || mean === undefined || means[index] === 0) continue
+        const amounts =
+          limit.unit === 'usd' ? column.costNano : limit.unit === 'tokens' ? column.tokens : column.values.map((value) => (value === null ? 0 : 1))
+        const long = limit.unit === 'usd' ? mean.costNano : limit.unit === 'tokens' ? mean.tokens : 1
+        const short = amounts.reduce((sum, amount) => sum + amount, 0) / Math.max(1, size)
+        const factor = short > 0 ? (long / short) * (limit.unit === 'requests' ? 1 : this.#truth(name)) : 1
+        draws.push({ backend, resources: horizon.resourceOf[index]!, amounts: scaled(amounts, factor / means[index]!) })
+      }
+    })
+    return { size, weights: new Float64Array(size), periods, backends, values, fallback: Float64Array.from(state.sample.fallback), draws }
+  }
+}
+
+/** Names come from policies and requests: `constructor` must not find what every object has. */
+function own<T>(record: Record<string, T>, key: string): T | undefined {
+  return Object.hasOwn(record, key) ? record[key] : undefined
+}
+
+function ownOrNew<T>(record: Record<string, T>, key: string, make: () => T): T {
+  return own(record, key) ?? (record[key] = make())
+}
+
+function scaled(amounts: readonly number[], factor: number): Float64Array {
+  const column = new Float64Array(amounts.length)
+  for (let i = 0; i < amounts.length; i += 1) column[i] = amounts[i]! * factor
+  return column
+}

@@ -1,0 +1,135 @@
+import { parseArgs } from 'node:util'
+import { countAlerts, type AlertCount } from './alerts.ts'
+import { CELLS, figuresOf, GOALS, meanOf, type Cell, type Figures } from './goals.ts'
+import { DAY_MS, findTraces, readMonth, readWorld, START_MS, type Month, type World } from './month.ts'
+import { findOptimum, type Optimum } from './optimum.ts'
+import { PacedRouter } from './paced.ts'
+import { simpleRouters } from './routers.ts'
+import { reshape } from './shapes.ts'
+import { simulate, type Router } from './simulate.ts'
+
+const { values: flags } = parseArgs({
+  options: {
+    traces: { type: 'string' },
+    from: { type: 'string', default: '2001' },
+    seeds: { type: 'string', default: '20' },
+    shape: { type: 'string', default: 'burstgpt' },
+    only: { type: 'string' },
+    paced: { type: 'boolean', default: false },
+    'more-quota': { type: 'boolean', default: false },
+    help: { type: 'boolean' },
+  },
+})
+if (flags.help) {
+  console.log(
+    'bench:pacing [--traces FOLDER] [--from 2001] [--seeds 20] [--shape burstgpt|sine] [--only "ρ 1,drop"] [--paced] [--more-quota]\n--paced leaves the simple routers and the alerts out\n--more-quota only shows the value served as quotas grow',
+  )
+  process.exit(0)
+}
+
+const script = findTraces(flags.traces)
+if (script === undefined) {
+  console.log('bench:pacing skipped: no make-month.mjs in --traces, $MANCIPLE_TRACES or ../shared/traces beside the repository')
+  process.exit(0)
+}
+
+const seeds = Array.from({ length: Number(flags.seeds) }, (_, k) => Number(flags.from) + k)
+const worlds = { monthly: readWorld(script, false), weekly: readWorld(script, true) }
+const OUTAGE = { backend: 0, fromMs: START_MS + 14 * DAY_MS, toMs: START_MS + 17 * DAY_MS }
+const wanted = flags.only?.split(',')
+const cells = CELLS.filter(({ name }) => wanted === undefined || wanted.includes(name))
+const noAlerts = (): AlertCount => ({ hits: 0, falseAlarms: 0, misses: 0 })
+/** Of routers that do not pace, and of the paced one, which is there to prove the warning wrong. */
+const alerts = { 'backends, simple routers': noAlerts(), 'total, simple routers': noAlerts(), 'backends, paced': noAlerts(), 'total, paced': noAlerts() }
+const all = new Map<string, Figures[]>()
+let [chooseUs, runs, overshoot] = [0, 0, 0]
+
+if (flags['more-quota']) showMoreQuota()
+else {
+  for (const cell of cells) runCell(cell)
+  printGoals()
+}
+
+/** Over the mean of the seeds, more paid quota must never lower the value served. */
+function showMoreQuota(): void {
+  for (const rho of [1, 1.5, 3]) {
+    const values = [1, 1.1, 1.25, 1.5].map((factor) => {
+      const world = { ...worlds.monthly, quotas: worlds.monthly.quotas.map((quota) => ({ ...quota, quantity: Math.round(quota.quantity * factor) })) }
+      const served = seeds.map((seed) => {
+        const month = readMonth(script!, world, { rho, seed })
+        return simulate(world, month, new PacedRouter(world)).value / month.size
+      })
+      return served.reduce((sum, one) => sum + one, 0) / served.length
+    })
+    console.log(`ρ ${rho}: value a request with quotas × 1, 1.1, 1.25, 1.5: ${values.map((value) => value.toFixed(4)).join(' ')}`)
+  }
+}
+
+function runCell(cell: Cell): void {
+  const world = cell.weekly ? worlds.weekly : worlds.monthly
+  for (const seed of seeds) {
+    const month = read(world, cell, seed, false)
+    const history = read(world, cell, seed, true)
+    const options = cell.outage ? { outage: OUTAGE } : {}
+    const optimum = findOptimum(world, month, world.policy.floors.backend, options.outage)
+    const record = (name: string, router: Router, past: { readonly history?: Month }): void => {
+      const outcome = simulate(world, month, router, { ...options, ...past })
+      keep(cell, name, world, outcome, optimum)
+    }
+    record('paced', new PacedRouter(world), {})
+    record('paced, with history', new PacedRouter(world), { history })
+    if (flags.paced) continue
+    for (const router of simpleRouters(world)) record(router.name, router, {})
+    if (cell.scenario !== 'base' || cell.outage || cell.weekly) continue
+    for (const router of simpleRouters(world))
+      countAlerts(world, month, router, { history }, alerts['backends, simple routers'], alerts['total, simple routers'])
+    countAlerts(world, month, new PacedRouter(world), { history }, alerts['backends, paced'], alerts['total, paced'])
+  }
+  for (const [key, rows] of all) if (key.startsWith(`${cell.name}|`)) printRow(key, rows)
+}
+
+function keep(cell: Cell, name: string, world: World, outcome: ReturnType<typeof simulate>, optimum: Optimum): void {
+  const key = `${cell.name}|${name}`
+  const rows = all.get(key) ?? []
+  rows.push(figuresOf(world, outcome, optimum))
+  all.set(key, rows)
+  overshoot = Math.max(overshoot, outcome.overshoot)
+  if (!name.startsWith('paced')) return
+  chooseUs += outcome.chooseUs
+  runs += 1
+}
+
+function read(world: World, { rho, scenario }: Cell, seed: number, history: boolean): Month {
+  const month = readMonth(script!, world, { rho, seed, scenario: history ? 'base' : scenario, history })
+  return flags.shape === 'sine' ? reshape(month, history ? seed + 500_000 : seed) : month
+}
+
+function printRow(key: string, rows: readonly Figures[]): void {
+  const [cell = '', name = ''] = key.split('|')
+  const figures = (['total', 'worst', 'ofOptimum', 'ofBound', 'value', 'dry', 'local'] as const).map((figure) => `${figure} ${meanOf(rows, figure).toFixed(3)}`)
+  console.log(`${cell.padEnd(7)} ${name.padEnd(20)} ${figures.join('  ')}`)
+}
+
+function printGoals(): void {
+  console.log(`\n${seeds.length} seeds from ${seeds[0]}, shape ${flags.shape}; each figure: without history, with history`)
+  for (const { cell, name, goal, atMost = false, measure } of GOALS) {
+    const figures = ['paced', 'paced, with history'].flatMap((router) => {
+      const rows = all.get(`${cell}|${router}`)
+      return rows === undefined ? [] : [measure(rows)]
+    })
+    if (figures.length === 0) continue
+    const told = figures.map((figure) => {
+      const distance = atMost ? goal - figure : figure - goal
+      return `${figure.toFixed(4)} ${distance >= 0 ? 'met' : `short by ${(-distance).toFixed(4)}`}`
+    })
+    console.log(`${cell.padEnd(7)} ${name.padEnd(48)} goal ${atMost ? '≤' : '≥'} ${goal}   ${told.join('   ')}`)
+  }
+  for (const [name, { hits, falseAlarms, misses }] of Object.entries(alerts)) {
+    if (hits + falseAlarms + misses === 0) continue
+    const share = (of: number): string => (of > 0 ? (hits / of).toFixed(3) : 'none')
+    console.log(
+      `day-15 alerts, ${name}: precision ${share(hits + falseAlarms)} (goal ≥ 0.80), recall ${share(hits + misses)} (goal ≥ 0.85): ${hits} hits, ${falseAlarms} false, ${misses} missed`,
+    )
+  }
+  console.log(`overshoot ${overshoot === 0 ? '0.00' : (overshoot / 1e9).toFixed(9)} USD; ${(chooseUs / runs).toFixed(2)} µs a decision, solving included`)
+}
