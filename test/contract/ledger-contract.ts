@@ -5,7 +5,7 @@ import type { MeterState } from '../../packages/core/src/limit.ts'
 import { freeOf } from '../../packages/core/src/limit.ts'
 import type { Window } from '../../packages/core/src/windows.ts'
 import { agreesWithReference } from './ledger-property.ts'
-import { DAY_MS, held, HOUR_MS, limit, MINUTE_MS, notice, order, policy, settlement, START_MS } from './ledger-samples.ts'
+import { adjustment, DAY_MS, held, HOUR_MS, importOrder, limit, MINUTE_MS, notice, order, policy, settlement, START_MS } from './ledger-samples.ts'
 
 export interface OpenedLedger {
   readonly ledger: Ledger
@@ -35,6 +35,8 @@ export function ledgerContract(name: string, open: () => Promise<OpenedLedger>, 
     describe('holds', () => holdLaws(opened))
     describe('windows', () => windowLaws(opened))
     describe('entries', () => entryLaws(opened))
+    describe('corrections', () => correctionLaws(opened))
+    describe('imports', () => importLaws(opened))
     describe('notices', () => noticeLaws(opened))
     describe('policies', () => policyLaws(opened))
     describe.skipIf(!options.restarts)('restarts', () => restartLaws(open))
@@ -244,6 +246,86 @@ function entryLaws(opened: Opened): void {
   })
 }
 
+function correctionLaws(opened: Opened): void {
+  it('counts a correction at once, in every window of its time and in no other', async () => {
+    const ledger = await opened(policy([...everyWindow(), limit({ name: 'opus', scope: { model: 'opus' } })]))
+    ledger.settle(held(ledger.reserve(order())).id, settlement())
+    const { entry, durable } = ledger.adjust(adjustment({ atMs: START_MS + DAY_MS, spentMs: START_MS + HOUR_MS }))
+    await durable
+    expect(entry).toMatchObject({ status: 'adjusted', cost_usd: 0.01, prompt_tokens: 100, requests: 0, timestamp: '2026-11-20T16:00:00.000Z' })
+    const counted = windowCases.map(({ endMs }) => (endMs > START_MS + DAY_MS ? 26_500_000 : 0))
+    expect(numbersOf(ledger).map(({ settled }) => settled)).toEqual([...counted, 0])
+    expect(ledger.spend(START_MS, START_MS + DAY_MS)).toEqual([expect.objectContaining({ costNano: 26_500_000, tokens: 2400, requests: 1 })])
+    expect(ledger.audit()).toEqual([])
+  })
+
+  it('takes back what was billed, but never more than was spent in a window, and changes nothing when it refuses', async () => {
+    const ledger = await opened(policy(everyWindow()))
+    ledger.settle(held(ledger.reserve(order())).id, settlement())
+    const before = standingOf(ledger)
+    const names = windowCases.map(({ window }) => window.kind)
+    expect(() => ledger.adjust(adjustment({ costNano: -16_500_001 }))).toThrow(expect.objectContaining({ code: 'ADJUST_INVALID', details: { limits: names } }))
+    // A rolling window would fall below zero as soon as the call itself has left it.
+    const later = { atMs: START_MS + HOUR_MS, spentMs: START_MS + HOUR_MS, costNano: -1 }
+    expect(() => ledger.adjust(adjustment(later))).toThrow(expect.objectContaining({ details: { limits: ['first-use', 'rolling'] } }))
+    for (const wrong of [{ costNano: 0.5 }, { requests: Number.NaN }, { reason: '' }, { backend: '' }, { spentMs: START_MS + DAY_MS }, { spentMs: -1 }]) {
+      expect(() => ledger.adjust(adjustment(wrong))).toThrow(expect.objectContaining({ code: 'ADJUST_INVALID' }))
+    }
+    ledger.advance(START_MS)
+    expect(standingOf(ledger)).toEqual(before)
+    ledger.adjust(adjustment({ costNano: -16_500_000, promptTokens: -1500, completionTokens: -800, requests: -1 }))
+    expect(numbersOf(ledger).map(({ settled }) => settled)).toEqual(windowCases.map(() => 0))
+    expect(ledger.spend(0, START_MS + DAY_MS)).toEqual([])
+  })
+
+  it('ends only holds that are presumed spent', async () => {
+    const ledger = await opened()
+    const { id } = held(ledger.reserve(order()))
+    await expect(ledger.dropPresumed(id, 'it never went out', START_MS)).rejects.toMatchObject({ code: 'HOLD_ENDED' })
+    expect(numbersOf(ledger)).toEqual([{ settled: 0, held: 50_000_000, presumed: 0 }])
+  })
+}
+
+function importLaws(opened: Opened): void {
+  it('counts a call of its own time once', async () => {
+    const ledger = await opened(policy(everyWindow()))
+    const first = ledger.import(importOrder())
+    await first?.durable
+    expect(first?.entry).toMatchObject({ id: 'import-1', status: 'imported', cost_usd: 0.0165, timestamp: '2026-11-20T14:00:00.000Z' })
+    expect(ledger.has('import-1')).toBe(true)
+    const before = standingOf(ledger)
+    expect(numbersOf(ledger).map(({ settled }) => settled)).toEqual(windowCases.map(() => 16_500_000))
+    expect(ledger.import(importOrder())).toBeUndefined()
+    expect(standingOf(ledger)).toEqual(before)
+    ledger.import(importOrder({ id: 'import-2', spentMs: START_MS - DAY_MS }))
+    // Yesterday is over, as are its five hours; the week, month, quarter and year are not.
+    expect(numbersOf(ledger).map(({ settled }) => settled)).toEqual([1, 2, 2, 2, 2, 1, 1].map((calls) => calls * 16_500_000))
+    expect(ledger.audit()).toEqual([])
+  })
+
+  it('knows the calls that it ruled itself', async () => {
+    const ledger = await opened()
+    const { id } = held(ledger.reserve(order()))
+    expect(ledger.has(id)).toBe(true)
+    expect(ledger.has(`${id}0`)).toBe(false)
+    expect(ledger.import(importOrder({ id }))).toBeUndefined()
+  })
+
+  it('refuses figures that are not whole and times ahead', async () => {
+    const ledger = await opened()
+    for (const wrong of [{ costNano: -1 }, { promptTokens: 0.5 }, { spentMs: START_MS + 1 }, { spentMs: Number.NaN }, { id: '' }]) {
+      expect(() => ledger.import(importOrder(wrong))).toThrow(expect.objectContaining({ code: 'IMPORT_INVALID' }))
+    }
+    expect(ledger.spend(0, START_MS * 2)).toEqual([])
+  })
+
+  it('keeps the latest observation of each backend', async () => {
+    const ledger = await opened()
+    for (const used of [0.1, 0.4]) await ledger.observe({ backend: 'claude', used, at: '2026-11-20T15:00:00.000Z', source: 'header' })
+    expect([...ledger.observations.values()].map(({ used }) => used)).toEqual([0.4])
+  })
+}
+
 function noticeLaws(opened: Opened): void {
   it('numbers notices from 1 without a gap and raises each kind and episode once', async () => {
     const ledger = await opened()
@@ -339,6 +421,33 @@ function restartLaws(open: () => Promise<OpenedLedger>): void {
     await ledger.settle(id, settlement()).durable
     expect(numbersOf(ledger)).toEqual([{ settled: 16_500_000, held: 0, presumed: 0 }])
     expect(() => ledger.settle(id, settlement())).toThrow(expect.objectContaining({ code: 'HOLD_ENDED' }))
+  })
+
+  it('ends a presumed hold that was never billed, once and with a reason', async () => {
+    let id = ''
+    const ledger = await restarted((first) => {
+      id = held(first.reserve(order())).id
+    })
+    await ledger.usePolicy(policy(everyWindow()), START_MS)
+    expect([...ledger.presumedHolds.keys()]).toEqual([id])
+    await expect(ledger.dropPresumed(id, '', START_MS)).rejects.toMatchObject({ code: 'ADJUST_INVALID' })
+    await ledger.dropPresumed(id, 'it never went out', START_MS)
+    expect(ledger.meters.map(freeOf)).toEqual(windowCases.map(() => 5_000_000_000))
+    expect(ledger.presumedHolds.size).toBe(0)
+    await expect(ledger.dropPresumed(id, 'again', START_MS)).rejects.toMatchObject({ code: 'HOLD_ENDED' })
+  })
+
+  it('keeps corrections and imports, and knows what was imported', async () => {
+    let before: unknown
+    const ledger = await restarted((first) => {
+      first.import(importOrder())
+      first.adjust(adjustment({ costNano: -1, spentMs: START_MS - HOUR_MS }))
+      before = standingOf(first)
+    })
+    await ledger.usePolicy(policy(everyWindow()), START_MS)
+    expect(standingOf(ledger)).toEqual(before)
+    expect(ledger.import(importOrder())).toBeUndefined()
+    expect(ledger.audit()).toEqual([])
   })
 
   it('forgets a presumed hold when its last window has ended', async () => {

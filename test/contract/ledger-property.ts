@@ -2,11 +2,11 @@ import fc from 'fast-check'
 import { expect } from 'vitest'
 import type { Ledger, LedgerPolicy } from '../../packages/core/src/ledger/ledger.ts'
 import type { ReserveOrder } from '../../packages/core/src/ledger/record.ts'
-import type { Limit } from '../../packages/core/src/limit.ts'
+import { freeOf, type Limit } from '../../packages/core/src/limit.ts'
 import { quarterOf, type Window } from '../../packages/core/src/windows.ts'
 import type { OpenedLedger } from './ledger-contract.ts'
 import { Reference } from './ledger-reference.ts'
-import { DAY_MS, HOUR_MS, limit, MINUTE_MS, order, policy, settlement, START_MS } from './ledger-samples.ts'
+import { adjustment, DAY_MS, HOUR_MS, importOrder, limit, MINUTE_MS, order, policy, settlement, START_MS } from './ledger-samples.ts'
 
 const FIRST_USE: Window = { kind: 'first-use', spanMs: 5 * HOUR_MS }
 
@@ -45,18 +45,44 @@ const CALLS: readonly Pick<ReserveOrder, 'backend' | 'kind' | 'model' | 'taskTyp
   { backend: 'local', kind: 'local', model: 'llama', taskType: 'bulk' },
 ]
 
+const AGO_MS = [0, 7 * MINUTE_MS, HOUR_MS, 5 * HOUR_MS, 26 * HOUR_MS, 9 * DAY_MS]
 const STEPS_MS = [0, 0, 1000, 7 * MINUTE_MS, 15 * MINUTE_MS, HOUR_MS, 5 * HOUR_MS, 26 * HOUR_MS, 9 * DAY_MS, 60 * DAY_MS]
 
 type Operation =
   | { readonly kind: 'reserve'; readonly call: number; readonly costNano: number; readonly tokens: number }
   | { readonly kind: 'settle'; readonly pick: number; readonly costNano: number; readonly tokens: number }
-  | { readonly kind: 'release' | 'policy'; readonly pick: number }
+  | { readonly kind: 'release' | 'policy' | 'drop'; readonly pick: number }
+  | { readonly kind: 'adjust'; readonly call: number; readonly agoMs: number; readonly costNano: number; readonly tokens: number; readonly requests: number }
+  | { readonly kind: 'import'; readonly call: number; readonly agoMs: number; readonly costNano: number; readonly tokens: number; readonly name: number }
   | { readonly kind: 'restart' }
 
 const operation: fc.Arbitrary<Operation> = fc.oneof(
   { weight: 6, arbitrary: fc.record({ kind: fc.constant('reserve' as const), call: fc.nat(CALLS.length - 1), costNano: fc.nat(60), tokens: fc.nat(200) }) },
   { weight: 4, arbitrary: fc.record({ kind: fc.constant('settle' as const), pick: fc.nat(), costNano: fc.nat(80), tokens: fc.nat(250) }) },
   { weight: 2, arbitrary: fc.record({ kind: fc.constant('release' as const), pick: fc.nat() }) },
+  { weight: 1, arbitrary: fc.record({ kind: fc.constant('drop' as const), pick: fc.nat() }) },
+  {
+    weight: 2,
+    arbitrary: fc.record({
+      kind: fc.constant('adjust' as const),
+      call: fc.nat(CALLS.length - 1),
+      agoMs: fc.constantFrom(...AGO_MS),
+      costNano: fc.integer({ min: -40, max: 40 }),
+      tokens: fc.integer({ min: -100, max: 100 }),
+      requests: fc.integer({ min: -1, max: 1 }),
+    }),
+  },
+  {
+    weight: 2,
+    arbitrary: fc.record({
+      kind: fc.constant('import' as const),
+      call: fc.nat(CALLS.length - 1),
+      agoMs: fc.constantFrom(...AGO_MS),
+      costNano: fc.nat(60),
+      tokens: fc.nat(200),
+      name: fc.nat(9),
+    }),
+  },
   { weight: 1, arbitrary: fc.record({ kind: fc.constant('policy' as const), pick: fc.nat(POLICIES.length - 1) }) },
   { weight: 1, arbitrary: fc.record({ kind: fc.constant('restart' as const) }) },
 )
@@ -123,6 +149,17 @@ class Run {
         this.#reference.release(id)
         return this.ledger.release(id, 'connection refused', this.#nowMs)
       }
+      case 'drop': {
+        const presumed = this.#reference.ids('presumed')
+        const id = presumed[operation.pick % presumed.length]
+        if (id === undefined) return
+        this.#reference.release(id)
+        return this.ledger.dropPresumed(id, 'never billed', this.#nowMs)
+      }
+      case 'adjust':
+        return this.#adjust(operation)
+      case 'import':
+        return this.#import(operation)
       case 'policy':
         return this.usePolicy(operation.pick)
       case 'restart':
@@ -139,6 +176,8 @@ class Run {
       bounds: this.#reference.bounds(each, this.#nowMs),
     }))
     expect(numbers).toEqual(expected)
+    for (const meter of this.ledger.meters) expect(meter.settled + meter.held + meter.presumed + freeOf(meter)).toBe(meter.limit.quantity)
+    expect(this.ledger.audit()).toEqual([])
     expect([...this.ledger.openHolds.keys()]).toEqual(this.#reference.ids('held'))
     const sinceMs = quarterOf(this.#nowMs - 35 * DAY_MS)
     const spend = this.ledger.spend(sinceMs, this.#nowMs + DAY_MS)
@@ -154,6 +193,24 @@ class Run {
       expect(short).toEqual([])
       this.#reference.reserve(reserved.hold.id, asked)
     } else expect(reserved.limits).toEqual(short)
+  }
+
+  #adjust({ call, agoMs, costNano, tokens, requests }: Extract<Operation, { kind: 'adjust' }>): void {
+    const spentMs = this.#nowMs - agoMs
+    const spent = order({ ...CALLS[call], atMs: spentMs })
+    const quantities = { costNano, tokens, requests }
+    const corrected = adjustment({ ...CALLS[call], atMs: this.#nowMs, spentMs, costNano, promptTokens: tokens, requests })
+    const below = this.#reference.below(spent, quantities)
+    if (below.length > 0) expect(() => this.ledger.adjust(corrected)).toThrow(expect.objectContaining({ code: 'ADJUST_INVALID', details: { limits: below } }))
+    else this.#reference.bring(this.ledger.adjust(corrected).entry.id, spent, quantities)
+  }
+
+  #import({ call, agoMs, costNano, tokens, name }: Extract<Operation, { kind: 'import' }>): void {
+    const id = `import-${name}`
+    const spentMs = this.#nowMs - agoMs
+    const settled = this.ledger.import(importOrder({ ...CALLS[call], atMs: this.#nowMs, spentMs, costNano, promptTokens: tokens, completionTokens: 0, id }))
+    expect(settled === undefined).toBe(this.#reference.calls.has(id))
+    if (settled !== undefined) this.#reference.bring(id, order({ ...CALLS[call], atMs: spentMs }), { costNano, tokens, requests: 1 })
   }
 
   async #restart(): Promise<void> {

@@ -46,6 +46,29 @@ export class Reference {
     call.standing = 'settled'
   }
 
+  /** A call, or a correction, of any time before now. */
+  bring(id: string, order: ReserveOrder, truth: Quantities): void {
+    this.calls.set(id, { id, order, standing: 'settled', truth })
+  }
+
+  /** Names of the limits in whose window at its time less than nothing would be settled. */
+  below(order: ReserveOrder, truth: Quantities): readonly string[] {
+    return this.policy.limits
+      .filter((limit) => {
+        const { unit, window } = limit
+        const { startMs, endMs } =
+          window.kind === 'rolling' || window.kind === 'first-use'
+            ? { startMs: quarterOf(order.atMs), endMs: quarterOf(order.atMs) + QUARTER_MS }
+            : new Calendar(this.policy.timezone).bounds(window, order.atMs)
+        const settled = [...this.calls.values()]
+          .filter((call) => call.standing === 'settled' && coversCall(limit, call.order) && call.order.atMs >= startMs && call.order.atMs < endMs)
+          .reduce((sum, call) => sum + quantityOf(unit, call.truth), 0)
+        const quantity = quantityOf(unit, truth)
+        return coversCall(limit, order) && quantity < 0 && settled + quantity < 0
+      })
+      .map((limit) => limit.name)
+  }
+
   release(id: string): void {
     this.#call(id).standing = 'released'
   }
@@ -85,7 +108,7 @@ export class Reference {
     if (window.kind === 'rolling') return { startMs: nowMs - window.spanMs, endMs: nowMs }
     if (window.kind !== 'first-use') return new Calendar(this.policy.timezone).bounds(window, nowMs)
     let bounds: Bounds | undefined
-    for (const call of this.calls.values()) {
+    for (const call of [...this.calls.values()].sort((left, right) => left.order.atMs - right.order.atMs)) {
       if (call.standing === 'released' || !coversCall(limit, call.order)) continue
       const startMs = quarterOf(call.order.atMs)
       if (bounds === undefined || call.order.atMs >= bounds.endMs) bounds = { startMs, endMs: startMs + QUARTER_MS + window.spanMs }

@@ -1,5 +1,5 @@
 import type { LedgerPolicy, Reserved } from '../../packages/core/src/ledger/ledger.ts'
-import type { Hold, ReserveOrder, Settlement } from '../../packages/core/src/ledger/record.ts'
+import type { AdjustOrder, Hold, ImportOrder, ReserveOrder, Settlement } from '../../packages/core/src/ledger/record.ts'
 import type { Limit } from '../../packages/core/src/limit.ts'
 import type { NoticeBody } from '../../packages/core/src/notices/notice.ts'
 
@@ -42,6 +42,49 @@ export function settlement(over: Partial<Settlement> = {}): Settlement {
     durationMs: 2300,
     status: 'ok',
     usageSource: 'reported',
+    ...over,
+  }
+}
+
+/** $0.01 and 100 tokens more for Claude, as of now. */
+export function adjustment(over: Partial<AdjustOrder> = {}): AdjustOrder {
+  return {
+    atMs: START_MS,
+    spentMs: START_MS,
+    backend: 'claude',
+    kind: 'cloud',
+    model: 'claude-sonnet-4-20250514',
+    taskId: null,
+    taskType: 'reasoning',
+    costNano: 10_000_000,
+    promptTokens: 100,
+    completionTokens: 0,
+    requests: 0,
+    reason: 'the invoice says so',
+    ...over,
+  }
+}
+
+/** A call of an hour ago that Manciple did not rule: 1,500 + 800 tokens, $0.0165. */
+export function importOrder(over: Partial<ImportOrder> = {}): ImportOrder {
+  return {
+    atMs: START_MS,
+    spentMs: START_MS - HOUR_MS,
+    backend: 'claude',
+    kind: 'cloud',
+    model: 'claude-sonnet-4-20250514',
+    taskId: null,
+    taskType: 'reasoning',
+    costNano: 16_500_000,
+    promptTokens: 1500,
+    completionTokens: 800,
+    cacheReadTokens: 0,
+    cacheWriteTokens: 0,
+    reasoningTokens: 0,
+    durationMs: 2300,
+    priceSource: 'given',
+    id: 'import-1',
+    source: 'csv',
     ...over,
   }
 }

@@ -47,3 +47,19 @@ export function shortInstant(iso: string, zone: string, nowIso: string): string 
   const text = formatInstant(Date.parse(iso), zone)
   return Date.parse(iso) - Date.parse(nowIso) > FAR_MS ? text.slice(0, 10) : text.slice(5)
 }
+
+/** `1 line`, `2,000 lines`. */
+export function counted(count: number, one: string, many = `${one}s`): string {
+  return `${shortCount(count)} ${count === 1 ? one : many}`
+}
+
+/** `9.3 kB`, `1.2 GB`. */
+export function size(bytes: number): string {
+  const [unit, factor] = bytes < 1e3 ? ['B', 1] : bytes < 1e6 ? ['kB', 1e3] : bytes < 1e9 ? ['MB', 1e6] : ['GB', 1e9]
+  return `${Math.round((bytes / Number(factor)) * 10) / 10} ${unit}`
+}
+
+/** An object for programs. */
+export function jsonText(value: unknown): string {
+  return `${JSON.stringify(value, null, 2)}\n`
+}

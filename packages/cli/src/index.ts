@@ -5,6 +5,7 @@ import { defineBudget } from './commands/budget.ts'
 import { defineCheck } from './commands/check.ts'
 import { defineCosts } from './commands/costs.ts'
 import { defineHistory } from './commands/history.ts'
+import { defineLedger } from './commands/ledger.ts'
 import { defineNotices } from './commands/notices.ts'
 import { terminalOf, type Io } from './terminal.ts'
 
@@ -15,7 +16,7 @@ const UNUSABLE = 2
 
 /**
  * Runs one `manciple` command and resolves with its exit code; never throws.
- * 0 done, 1 the policy file has mistakes, 2 wrong use or unreadable, 3 `--fail-on` found something.
+ * 0 done, 1 the policy file has mistakes or the ledger contradicts itself, 2 wrong use or unreadable, 3 `--fail-on` found something.
  * @param argv arguments after the name of the program.
  */
 export async function run(argv: readonly string[], io: Io): Promise<number> {
@@ -48,9 +49,9 @@ function createProgram(io: Io, done: (code: number) => void): Command {
     })
     .addHelpText(
       'after',
-      '\nExamples:\n  $ manciple check configs/budgets.yaml\n  $ manciple costs\n  $ manciple budget --fail-on near\n  $ manciple history --last-week --by day\n  $ manciple notices --follow',
+      '\nExamples:\n  $ manciple check configs/budgets.yaml\n  $ manciple costs\n  $ manciple budget --fail-on near\n  $ manciple history --last-week --by day\n  $ manciple notices --follow\n  $ manciple ledger verify',
     )
-  for (const define of [defineCheck, defineCosts, defineBudget, defineHistory, defineNotices]) define(program, io, done)
+  for (const define of [defineCheck, defineCosts, defineBudget, defineHistory, defineNotices, defineLedger]) define(program, io, done)
   return program
 }
 

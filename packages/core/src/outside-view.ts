@@ -20,6 +20,8 @@ export interface OutsideView {
   readonly policy: Policy
   /** Why the ledger takes no cloud calls; undefined while all is well. */
   readonly fault: LedgerFault | undefined
+  /** What followers of notices know the ledger by: within one stream their numbers are gap-free. Another one after `manciple ledger repair`. */
+  readonly stream: string
   /** The latest notices, oldest first. */
   readonly notices: readonly Notice[]
   costs(): CostsReport
@@ -69,6 +71,7 @@ export async function openOutsideView(ledgerFolder: string, { at = new Date() }:
     lastRecord: isoInstant(books.lastMs),
     policy,
     fault,
+    stream: books.stream,
     notices,
     costs: () => costsReport(view),
     budget: () => budgetReport(view),

@@ -1,5 +1,6 @@
 import { compileShorthand, formatIssues, parsePolicy, policyVersion, readPolicyFile, type Issue, type Policy, type Rule, type SourceFile } from '@manciple/core'
 import type { Command } from 'commander'
+import { counted, jsonText } from '../amounts.ts'
 import { ruleYaml } from '../rule-text.ts'
 import { terminalOf, type Io } from '../terminal.ts'
 
@@ -52,10 +53,6 @@ function check(io: Io, file: string, { rules: wanted, json }: CheckOptions): num
   return 0
 }
 
-function jsonText(value: unknown): string {
-  return `${JSON.stringify(value, null, 2)}\n`
-}
-
 function mistakesText(issues: readonly Issue[], source: SourceFile, io: Io): string {
   const { colours } = terminalOf(io)
   return `${formatIssues(issues, source)}\n\n${colours.bold(colours.red(`${counted(issues.length, 'mistake')}`))}: this file would be refused whole.\n`
@@ -72,8 +69,4 @@ function rulesText(shorthand: readonly Rule[], own: readonly Rule[]): string {
   const part = (title: string, rules: readonly Rule[]): string[] =>
     rules.length === 0 ? [] : [`# ${title}: ${counted(rules.length, 'rule')}`, ...rules.map(ruleYaml)]
   return `rules:\n${[...part('Shorthand', shorthand), ...part('Own', own)].join('\n\n')}\n\n`
-}
-
-function counted(count: number, noun: string): string {
-  return `${count} ${noun}${count === 1 ? '' : 's'}`
 }

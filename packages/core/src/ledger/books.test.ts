@@ -1,6 +1,19 @@
 import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
-import { DAY_MS, held, HOUR_MS, limit, MINUTE_MS, notice, order, policy, settlement, START_MS } from '../../../../test/contract/ledger-samples.ts'
+import {
+  adjustment,
+  DAY_MS,
+  held,
+  HOUR_MS,
+  importOrder,
+  limit,
+  MINUTE_MS,
+  notice,
+  order,
+  policy,
+  settlement,
+  START_MS,
+} from '../../../../test/contract/ledger-samples.ts'
 import { RecordedLedger } from '../../../../test/contract/recorded-ledger.ts'
 import type { Limit } from '../limit.ts'
 import { Books } from './books.ts'
@@ -14,7 +27,10 @@ const LIMITS: readonly Limit[] = [
 ]
 
 /** A ledger in which each of these calls was reserved at its time and then settled, released or left open. */
-async function used(calls: readonly { readonly stepMs: number; readonly end: 'settle' | 'release' | 'leave' }[], restart: (recorded: RecordedLedger) => void) {
+async function used(
+  calls: readonly { readonly stepMs: number; readonly end: 'settle' | 'release' | 'leave' | 'import' | 'adjust' | 'repair' }[],
+  restart: (recorded: RecordedLedger) => void,
+) {
   const recorded = new RecordedLedger()
   await recorded.ledger.usePolicy(policy(LIMITS), START_MS)
   let atMs = START_MS
@@ -29,12 +45,30 @@ async function used(calls: readonly { readonly stepMs: number; readonly end: 'se
     if (end === 'settle') recorded.ledger.settle(reserved.hold.id, settlement())
     if (end === 'release') await recorded.ledger.release(reserved.hold.id, 'refused', atMs)
     await recorded.ledger.notice(notice({ episode: String(index % 3) }), atMs)
+    if (end === 'import') recorded.ledger.import(importOrder({ id: `import-${index % 3}`, atMs, spentMs: atMs - HOUR_MS }))
+    if (end === 'adjust') recorded.ledger.adjust(adjustment({ atMs, spentMs: atMs - HOUR_MS }))
+    if (end === 'repair') {
+      const repair = {
+        type: 'repair',
+        number: recorded.books.repairs + 1,
+        time: new Date(atMs).toISOString(),
+        lost: [],
+        bytes: 0,
+        salvaged: 0,
+        files: [],
+      } as const
+      recorded.books.apply(repair)
+      recorded.records.push(repair)
+    }
   }
   return { recorded, atMs }
 }
 
 const calls = fc.array(
-  fc.record({ stepMs: fc.constantFrom(0, 60_000, HOUR_MS, 26 * HOUR_MS), end: fc.constantFrom('settle' as const, 'release' as const, 'leave' as const) }),
+  fc.record({
+    stepMs: fc.constantFrom(0, 60_000, HOUR_MS, 26 * HOUR_MS),
+    end: fc.constantFrom('settle' as const, 'release' as const, 'leave' as const, 'import' as const, 'adjust' as const, 'repair' as const),
+  }),
   { maxLength: 30 },
 )
 

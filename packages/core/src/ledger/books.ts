@@ -1,18 +1,18 @@
-import { quantityOf, type CallScope } from '../limit.ts'
+import { quantityOf, type CallScope, type Quantities } from '../limit.ts'
 import { NANO_PER_USD } from '../money.ts'
 import type { Notice } from '../notices/notice.ts'
 import { QUARTER_MS, quarterOf } from '../windows.ts'
 import { Cells, type SeriesSnapshot } from './cells.ts'
+import { ImportedIds, type ImportedIdsSnapshot } from './imported-ids.ts'
 import type { LedgerPolicy, SpendRow } from './ledger.ts'
 import type { Meter } from './meter.ts'
 import { callOf, Metering } from './metering.ts'
 import { NoticeBoard, type NoticesSnapshot } from './notice-board.ts'
-import type { Hold, LedgerEntry, LedgerRecord, Observation, ReserveOrder } from './record.ts'
+import { Sessions, type SessionsSnapshot } from './sessions.ts'
+import type { Adjustment, Hold, LedgerEntry, LedgerRecord, Observation, ReserveOrder } from './record.ts'
 
 /** How far the cells reach back beyond the longest window, for reports and the forecast's profile. */
 const HISTORY_MS = 35 * 86_400_000
-/** Sessions whose ids are remembered, so that a record that comes twice counts once. */
-const SESSIONS_KEPT = 1_000
 const NONE: readonly Meter[] = []
 
 /** What a ledger must know beyond its journal's tail: plain JSON, equal for equal books. */
@@ -22,8 +22,7 @@ export interface BooksSnapshot {
   readonly lastMs: number
   /** The cells are whole from here on; ms since the epoch, 0 while nothing has been pruned. */
   readonly sinceMs: number
-  /** Highest hold number of each session. */
-  readonly sessions: readonly (readonly [session: string, number: number])[]
+  readonly sessions: SessionsSnapshot
   readonly policy: PolicyText | null
   readonly holds: readonly Hold[]
   readonly presumed: readonly Hold[]
@@ -32,18 +31,15 @@ export interface BooksSnapshot {
   readonly anchors: readonly (readonly [key: string, ms: number])[]
   readonly observations: readonly Observation[]
   readonly notices: NoticesSnapshot
+  readonly imported: ImportedIdsSnapshot
+  /** How often the journal has been repaired. */
+  readonly repairs: number
 }
 
 /** A policy as the journal keeps it. */
 export interface PolicyText {
   readonly version: string
   readonly text: string
-}
-
-/** An opening of the ledger. The holds of one are numbered upwards, so a number that is not higher was seen before. */
-interface Session {
-  readonly prefix: string
-  number: number
 }
 
 /**
@@ -55,9 +51,7 @@ export class Books {
   #lastMs = 0
   #nowMs = 0
   #sinceMs = 0
-  readonly #sessions = new Map<string, Session>()
-  /** The one of the latest hold: nearly always that of the next. */
-  #session: Session | undefined
+  #sessions = new Sessions()
   #policy: PolicyText | undefined
   readonly #open = new Map<string, Hold>()
   readonly #presumed = new Map<string, Hold>()
@@ -65,6 +59,10 @@ export class Books {
   readonly #anchors = new Map<string, number>()
   readonly #observations = new Map<string, Observation>()
   #board = new NoticeBoard()
+  #imported = new ImportedIds()
+  #repairs = 0
+  /** Set while what the cells lack is being read from the journal. */
+  #recalling = false
   /** By the policy in force; undefined before one was taken. */
   #metering: Metering | undefined
   #sweptMs = 0
@@ -75,7 +73,7 @@ export class Books {
     books.#lastMs = snapshot.lastMs
     books.#nowMs = snapshot.lastMs
     books.#sinceMs = snapshot.sinceMs
-    for (const [session, number] of snapshot.sessions) books.#sessionOf(session).number = number
+    books.#sessions = Sessions.restore(snapshot.sessions)
     books.#policy = snapshot.policy ?? undefined
     for (const hold of snapshot.holds) books.#open.set(hold.id, hold)
     for (const hold of snapshot.presumed) books.#presumed.set(hold.id, hold)
@@ -83,6 +81,8 @@ export class Books {
     for (const [key, ms] of snapshot.anchors) books.#anchors.set(key, ms)
     for (const observation of snapshot.observations) books.#observations.set(observation.backend, observation)
     books.#board = NoticeBoard.restore(snapshot.notices)
+    books.#imported = ImportedIds.restore(snapshot.imported)
+    books.#repairs = snapshot.repairs
     return books
   }
 
@@ -92,7 +92,7 @@ export class Books {
       ledger: this.#ledger,
       lastMs: this.#lastMs,
       sinceMs: this.#sinceMs,
-      sessions: [...this.#sessions].map(([name, session]) => [name, session.number]),
+      sessions: this.#sessions.snapshot(),
       policy: this.#policy ?? null,
       holds: [...this.#open.values()],
       presumed: [...this.#presumed.values()],
@@ -100,12 +100,24 @@ export class Books {
       anchors: [...this.#anchors],
       observations: [...this.#observations.values()],
       notices: this.#board.snapshot(),
+      imported: this.#imported.snapshot(),
+      repairs: this.#repairs,
     }
   }
 
   /** Id of the ledger; empty before its first `open` record. */
   get ledger(): string {
     return this.#ledger
+  }
+
+  /** Names one gap-free sequence of notices: the ledger's id and, once it has been repaired, how often. */
+  get stream(): string {
+    return this.#repairs === 0 ? this.#ledger : `${this.#ledger}.${this.#repairs}`
+  }
+
+  /** How often the journal has been repaired. */
+  get repairs(): number {
+    return this.#repairs
   }
 
   /** Time of the latest record, 0 where there is none. */
@@ -154,9 +166,14 @@ export class Books {
     return this.#observations
   }
 
-  /** The highest hold number of a session, 0 before its first. */
-  holdNumber(session: string): number {
-    return this.#sessions.get(session)?.number ?? 0
+  /** The ids that were given to holds and corrections. */
+  get sessions(): Sessions {
+    return this.#sessions
+  }
+
+  /** Whether a call, or a correction, of this id was reserved or imported, as far back as ids are remembered. */
+  has(id: string): boolean {
+    return this.#sessions.has(id) || this.#imported.has(id)
   }
 
   spend(startMs: number, endMs: number): readonly SpendRow[] {
@@ -167,9 +184,38 @@ export class Books {
   short(order: ReserveOrder): readonly string[] {
     const names: string[] = []
     for (const meter of this.#metersOf(callOf(order))) {
-      if (meter.limit.hard && !meter.fits(quantityOf(meter.limit.unit, order.estimate))) names.push(meter.limit.name)
+      if (meter.limit.hard && (this.#isShort(meter) || !meter.fits(quantityOf(meter.limit.unit, order.estimate)))) names.push(meter.limit.name)
     }
     return names
+  }
+
+  /** Names of the limits whose window at `atMs` would fall below zero with these quantities. */
+  below(call: CallScope, atMs: number, quantities: Quantities): readonly string[] {
+    return this.#metering?.below(call, atMs, quantities, this.#sinceMs) ?? []
+  }
+
+  /** Whether a limit in force counts from before the cells are whole: a policy whose windows are longer than any before it. */
+  get lacksPast(): boolean {
+    return this.meters.some((meter) => this.#metering?.reachesBefore(meter, this.#sinceMs))
+  }
+
+  /** From now until {@link bringPast}, a hard limit that counts from before the cells are whole has no room: what it does not know of might have used it up. */
+  awaitPast(): void {
+    this.#recalling = true
+  }
+
+  /** Forgets the cells that are not whole, so that those of a replay up to this moment can take their place. */
+  cutPast(): void {
+    this.#cells.prune(this.#sinceMs)
+  }
+
+  /** Takes what the cells lack from books that were replayed from the first record to the moment of {@link cutPast}. */
+  bringPast(past: Books): void {
+    this.#cells.merge(past.#cells, this.#sinceMs)
+    this.#imported.merge(past.#imported)
+    this.#sinceMs = 0
+    this.#recalling = false
+    for (const meter of this.meters) this.#metering?.fold(meter)
   }
 
   /** Moves every window to `nowMs`; a time before the latest one changes nothing. */
@@ -212,6 +258,16 @@ export class Books {
         return
       case 'notice':
         return this.#notify(record.notice)
+      case 'adjust':
+        this.#saw(Date.parse(record.time))
+        if ('adjustment' in record) return this.#adjust(record.adjustment)
+        return this.#presumed.has(record.presumed) ? this.#release(record.presumed) : undefined
+      case 'import':
+        this.#saw(Date.parse(record.time))
+        return this.#import({ ...record.entry, kind: record.kind })
+      case 'repair':
+        this.#saw(Date.parse(record.time))
+        this.#repairs = Math.max(this.#repairs, record.number)
     }
   }
 
@@ -234,7 +290,9 @@ export class Books {
     for (const [key, ms] of metering.anchors()) this.#anchors.set(key, ms)
     const beforeMs = Math.min(quarterOf(this.#nowMs - HISTORY_MS - metering.longestMs), metering.oldestAnchorMs)
     for (const [key, ms] of this.#anchors) if (ms < beforeMs) this.#anchors.delete(key)
-    if (this.#cells.prune(beforeMs)) this.#sinceMs = beforeMs
+    this.#imported.prune(beforeMs)
+    // What was imported may be older than all that is whole.
+    if (this.#cells.prune(beforeMs)) this.#sinceMs = Math.max(this.#sinceMs, beforeMs)
   }
 
   /** Folds everything anew and compares: one line for each number that differs. Empty when the books balance. */
@@ -243,9 +301,8 @@ export class Books {
   }
 
   #begin(record: Extract<LedgerRecord, { type: 'open' }>): void {
-    if (this.#sessions.has(record.session)) return
+    if (!this.#sessions.begin(record.session)) return
     this.#ledger = record.ledger
-    this.#sessionOf(record.session)
     this.#saw(Date.parse(record.time))
     for (const hold of this.#open.values()) {
       this.#presumed.set(hold.id, hold)
@@ -255,12 +312,7 @@ export class Books {
   }
 
   #hold(hold: Hold): void {
-    const session =
-      this.#session !== undefined && hold.id.startsWith(this.#session.prefix) ? this.#session : this.#sessionOf(hold.id.slice(0, hold.id.lastIndexOf('-')))
-    this.#session = session
-    const number = Number.parseInt(hold.id.slice(session.prefix.length), 36)
-    if (number <= session.number) return
-    session.number = number
+    if (!this.#sessions.add(hold.id)) return
     this.#saw(hold.atMs)
     this.#open.set(hold.id, hold)
     for (const meter of this.#metersOf(callOf(hold))) meter.add(hold.atMs, 'held', quantityOf(meter.limit.unit, hold.estimate))
@@ -302,6 +354,30 @@ export class Books {
     this.#cells.add(callOf(hold), hold.atMs, { costNano: 0, tokens: 0, requests: 0 })
   }
 
+  #adjust(adjustment: Adjustment): void {
+    if (this.#sessions.add(adjustment.id)) this.#bring(adjustment, adjustment.requests)
+  }
+
+  #import(entry: LedgerEntry & Pick<CallScope, 'kind'>): void {
+    if (this.#imported.add(entry.id, Date.parse(entry.timestamp))) this.#bring(entry, 1)
+  }
+
+  /** What was spent at any time before now. */
+  #bring(spent: Omit<Adjustment, 'requests'>, requests: number): void {
+    const { backend, kind, model, task_type: taskType, timestamp, cost_usd, prompt_tokens, completion_tokens } = spent
+    const call = { backend, kind, model, taskType: taskType ?? '' }
+    const atMs = Date.parse(timestamp)
+    const quantities = { costNano: Math.round(cost_usd * NANO_PER_USD), tokens: prompt_tokens + completion_tokens, requests }
+    this.#cells.add(call, atMs, quantities)
+    // It may begin a window in which those that are known to have begun later were not the first.
+    for (const [key, ms] of this.#anchors) if (ms > atMs) this.#anchors.delete(key)
+    for (const meter of this.#metersOf(call)) this.#metering?.bring(meter, atMs, quantityOf(meter.limit.unit, quantities))
+  }
+
+  #isShort(meter: Meter): boolean {
+    return this.#recalling && this.#metering?.reachesBefore(meter, this.#sinceMs) === true
+  }
+
   #notify(notice: Notice): void {
     this.#saw(Date.parse(notice.time))
     this.#board.add(notice)
@@ -316,17 +392,6 @@ export class Books {
   #saw(ms: number): void {
     if (ms > this.#lastMs) this.#lastMs = ms
     this.advance(ms)
-  }
-
-  #sessionOf(name: string): Session {
-    let session = this.#sessions.get(name)
-    if (session === undefined) {
-      session = { prefix: `${name}-`, number: 0 }
-      this.#sessions.set(name, session)
-      const [oldest = name] = this.#sessions.keys()
-      if (this.#sessions.size > SESSIONS_KEPT) this.#sessions.delete(oldest)
-    }
-    return session
   }
 
   #metersOf(call: CallScope): readonly Meter[] {

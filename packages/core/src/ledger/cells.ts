@@ -92,9 +92,20 @@ export class Cells {
         row.tokens += series.tokens[index] ?? 0
         row.requests += series.requests[index] ?? 0
       }
-      if (row.requests > 0 || row.tokens > 0 || row.costNano > 0) rows.set(key, row)
+      if (row.requests !== 0 || row.tokens !== 0 || row.costNano !== 0) rows.set(key, row)
     }
     return [...rows].sort(([left], [right]) => (left < right ? -1 : 1)).map(([, row]) => row)
+  }
+
+  /** Adds the quarter-hours of `other` that begin before `beforeMs`. */
+  merge(other: Cells, beforeMs: number): void {
+    for (const series of other.#series) {
+      const end = firstFrom(series, beforeMs)
+      for (let index = 0; index < end; index += 1) {
+        const [costNano = 0, tokens = 0, requests = 0] = [series.costNano[index], series.tokens[index], series.requests[index]]
+        this.add(series.call, (series.quarters[index] ?? 0) * QUARTER_MS, { costNano, tokens, requests })
+      }
+    }
   }
 
   /** Forgets the quarter-hours that begin before `beforeMs`. @returns whether there were any. */

@@ -49,7 +49,8 @@ function adapter(folder: string, disk: Disk): Adapter<Checkpoint | null> {
   const path = join(folder, NAME)
   return {
     async read() {
-      const content = await readFile(path, 'utf8').catch(absent)
+      // A pipe in its place would keep a reader waiting for ever.
+      const content = await readFile(path, { encoding: 'utf8', flag: constants.O_RDONLY | constants.O_NONBLOCK }).catch(absent)
       return content === undefined ? null : decode(content)
     },
     async write(checkpoint) {

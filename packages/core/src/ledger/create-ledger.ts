@@ -7,10 +7,9 @@ import type { Books } from './books.ts'
 import type { Ledger, LedgerFault, LedgerPolicy, OpenReport, Reserved, Settled, SpendRow } from './ledger.ts'
 import type { Log } from './log.ts'
 import type { Meter } from './meter.ts'
-import type { Hold, LedgerEntry, LedgerRecord, Observation, RefuseOrder, ReserveOrder, Settlement } from './record.ts'
-
-/** Up to here `cost_usd` gives back the very nano-USD that it came from: a million USD for one call. */
-const MAX_CALL_NANO = 1e15
+import { adjustmentOf, checkAdjustment, checkImport, importedOf, MAX_CALL_NANO } from './corrections.ts'
+import { adjustedEntry } from './history.ts'
+import type { AdjustOrder, Hold, ImportOrder, LedgerEntry, LedgerRecord, Observation, RefuseOrder, ReserveOrder, Settlement } from './record.ts'
 
 export interface LedgerParts {
   /** With the `open` record of this session applied. */
@@ -19,6 +18,8 @@ export interface LedgerParts {
   /** Eight random base-36 characters, new for each opening: they make the ids of holds unique across processes. */
   readonly session: string
   readonly opened: OpenReport
+  /** Begins to read from the journal what the cells lack for the limits in force. A ledger without a journal goes on with what it has. */
+  readonly recall?: () => void
 }
 
 /** The one implementation of {@link Ledger}: commands are checked against the books, made into a record, applied, and handed to the log. */
@@ -31,20 +32,26 @@ class BookLedger implements Ledger {
   readonly #books: Books
   readonly #log: Log
   readonly #session: string
+  readonly #recall: (() => void) | undefined
   #holdNumber: number
   #secondMs = Number.NaN
   #secondText = ''
 
-  constructor({ books, log, session, opened }: LedgerParts) {
+  constructor({ books, log, session, opened, recall }: LedgerParts) {
     this.opened = opened
     this.#books = books
     this.#log = log
     this.#session = session
-    this.#holdNumber = books.holdNumber(session)
+    this.#recall = recall
+    this.#holdNumber = books.sessions.number(session)
   }
 
   get id(): string {
     return this.#books.ledger
+  }
+
+  get stream(): string {
+    return this.#books.stream
   }
 
   get fault(): LedgerFault | undefined {
@@ -67,9 +74,25 @@ class BookLedger implements Ledger {
     return this.#books.openHolds
   }
 
+  get presumedHolds(): ReadonlyMap<string, Hold> {
+    return this.#books.presumedHolds
+  }
+
+  get observations(): ReadonlyMap<string, Observation> {
+    return this.#books.observations
+  }
+
+  get wholeSinceMs(): number {
+    return this.#books.sinceMs
+  }
+
   async usePolicy(policy: LedgerPolicy, atMs: number): Promise<void> {
     const known = this.#books.policy?.version === policy.version
     this.#books.usePolicy(policy, atMs)
+    if (this.#recall !== undefined && this.#books.lacksPast) {
+      this.#books.awaitPast()
+      this.#recall()
+    }
     if (known) return
     await this.#commit({ type: 'policy', time: isoInstant(this.#books.nowMs), version: policy.version, text: policy.text })
   }
@@ -103,6 +126,41 @@ class BookLedger implements Ledger {
   async release(id: string, reason: string, atMs: number): Promise<void> {
     this.#standing(id)
     await this.#commit({ type: 'release', id, time: isoInstant(atMs), reason })
+  }
+
+  adjust(order: AdjustOrder): Settled {
+    checkAdjustment(order)
+    this.advance(order.atMs)
+    const adjustment = adjustmentOf(this.#nextId(), order, this.#books.policy?.version ?? '')
+    const quantities = { costNano: order.costNano, tokens: order.promptTokens + order.completionTokens, requests: order.requests }
+    const below = this.#books.below({ ...order, taskType: order.taskType ?? '' }, order.spentMs, quantities)
+    if (below.length > 0) throw new MancipleError('ADJUST_INVALID', `The correction takes more off ${below.join(', ')} than was spent then.`, { limits: below })
+    const record: LedgerRecord = { type: 'adjust', time: isoInstant(this.#books.nowMs), reason: order.reason, adjustment }
+    return { entry: adjustedEntry(adjustment), durable: this.#commit(record) }
+  }
+
+  async dropPresumed(id: string, reason: string, atMs: number): Promise<void> {
+    if (!this.#books.presumedHolds.has(id)) throw new MancipleError('HOLD_ENDED', `Hold ${id} is not presumed spent.`, { hold: id })
+    if (reason === '') throw new MancipleError('ADJUST_INVALID', 'reason: expected a text, found none')
+    this.advance(atMs)
+    await this.#commit({ type: 'adjust', time: isoInstant(this.#books.nowMs), reason, presumed: id })
+  }
+
+  import(order: ImportOrder): Settled | undefined {
+    checkImport(order)
+    if (this.#books.has(order.id)) return undefined
+    this.advance(order.atMs)
+    const entry = importedOf(order, this.#books.policy?.version ?? '')
+    const { source, kind } = order
+    return { entry, durable: this.#commit({ type: 'import', time: isoInstant(this.#books.nowMs), source, kind, entry }) }
+  }
+
+  has(id: string): boolean {
+    return this.#books.has(id)
+  }
+
+  audit(): readonly string[] {
+    return this.#books.audit()
   }
 
   refuse(order: RefuseOrder): Promise<void> {

@@ -1,4 +1,4 @@
-import { readFileSync, rmSync, writeFileSync } from 'node:fs'
+import { constants, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { z } from 'zod'
 import type { LedgerFault } from './ledger.ts'
@@ -20,7 +20,8 @@ export function writeFault(folder: string, fault: LedgerFault): boolean {
 export function readFault(folder: string): LedgerFault | undefined {
   let content: string
   try {
-    content = readFileSync(join(folder, NAME), 'utf8')
+    // A pipe in its place would keep a reader waiting for ever.
+    content = readFileSync(join(folder, NAME), { encoding: 'utf8', flag: constants.O_RDONLY | constants.O_NONBLOCK })
   } catch (error) {
     if (error instanceof Error && 'code' in error && error.code === 'ENOENT') return undefined
     content = String(error)

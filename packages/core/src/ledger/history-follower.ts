@@ -5,7 +5,7 @@ import { join } from 'node:path'
 import { MancipleError } from '../errors.ts'
 import { syncFolder } from './disk.ts'
 import { entryOf, isAsked, figuresOf, Tally, Timeline, type HistoryQuery, type HistoryRow } from './history.ts'
-import { scanJournal, segmentPath, START, type Position, type Scan } from './journal-scan.ts'
+import { continues, scanJournal, START, type Position, type Scan } from './journal-scan.ts'
 import type { LedgerEntry, LedgerRecord } from './record.ts'
 import { HistoryUnfit, isBroken, SqliteHistory } from './sqlite-history.ts'
 
@@ -100,17 +100,23 @@ async function scanCalls(folder: string, from: Position, take: (entries: readonl
 /**
  * Makes the history anew from the journal, in a file of its own that then takes the place of the old one; a router that runs goes on with it.
  *
- * @param onProgress told after each batch how many of the journal's lines are in
+ * @param onProgress told after each batch how many of the journal's lines, and bytes, are in
  * @throws MancipleError `LEDGER_DAMAGED` where the journal cannot be read to its end: the old history stays
  */
-export async function rebuildHistory(folder: string, onProgress: (seq: number) => void = () => {}): Promise<void> {
+export async function rebuildHistory(folder: string, onProgress: (seq: number, bytes: number) => void = () => {}): Promise<void> {
   await sweep(folder)
   const path = historyPath(folder)
   const temporary = `${path}.${randomUUID()}.tmp`
   try {
     const history = SqliteHistory.create(temporary)
     try {
-      const { ending } = await catchUp(folder, history, BATCH, ({ seq }) => onProgress(seq))
+      let sealedBytes = 0
+      let last = START
+      const { ending } = await catchUp(folder, history, BATCH, (at) => {
+        if (at.segment > last.segment) sealedBytes += last.offset
+        last = at
+        onProgress(at.seq, sealedBytes + at.offset)
+      })
       if (ending.kind === 'damaged') throw new MancipleError('LEDGER_DAMAGED', ending.reason, { folder })
     } finally {
       history.close()
@@ -199,22 +205,6 @@ export class HistoryFollower {
   #tell(text: string): void {
     if (!this.#troubled) this.#onWarning(text)
     this.#troubled = true
-  }
-}
-
-/** Whether the journal still has the line that the history ends with. It may not after a power cut, a repair, or a journal put back from a backup. */
-async function continues(folder: string, { segment, offset, seq, crc }: Position): Promise<boolean> {
-  if (seq === 0) return true
-  const end = `${crc.toString(16).padStart(8, '0')}"}\n`
-  const file = await open(segmentPath(folder, offset === 0 ? segment - 1 : segment), 'r').catch(() => undefined)
-  // A sealed segment may have been put away: then the next line shows whether it follows.
-  if (file === undefined) return offset === 0
-  try {
-    const from = (offset === 0 ? (await file.stat()).size : offset) - end.length
-    const { buffer, bytesRead } = await file.read(Buffer.alloc(end.length), 0, end.length, Math.max(0, from))
-    return buffer.toString('latin1', 0, bytesRead) === end
-  } finally {
-    await file.close()
   }
 }
 

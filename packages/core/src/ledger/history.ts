@@ -3,7 +3,7 @@ import { MancipleError } from '../errors.ts'
 import { formatInstant } from '../instant.ts'
 import { NANO_PER_USD } from '../money.ts'
 import { Calendar, QUARTER_MS, type Bounds } from '../windows.ts'
-import type { LedgerEntry, LedgerRecord } from './record.ts'
+import type { Adjustment, LedgerEntry, LedgerRecord } from './record.ts'
 
 /** What an entry itself says; the other keys are its time. */
 export const HISTORY_FIELDS = ['backend', 'model', 'task_type', 'task_id', 'status'] as const
@@ -37,7 +37,7 @@ export const HISTORY_FIGURES = [
 ] as const
 type HistoryFigure = (typeof HISTORY_FIGURES)[number]
 
-/** What calls used together. `tokens` is input and output. A ledger in memory keeps nothing finer: there the kinds of tokens are missing. */
+/** What calls used together, corrections included: `calls` and the rest may be negative where more was corrected than called. `tokens` is input and output. A ledger in memory keeps nothing finer: there the kinds of tokens are missing. */
 export type HistoryFigures = { readonly [figure in 'cost_nano' | 'calls' | 'tokens']: number } & { readonly [figure in HistoryFigure]?: number }
 
 /**
@@ -67,7 +67,34 @@ function invalid(found: string): MancipleError {
 
 /** The entry that a record adds to history: the one place where kinds of records are mapped to calls. */
 export function entryOf(record: LedgerRecord): LedgerEntry | undefined {
-  return record.type === 'settle' ? record.entry : undefined
+  if (record.type === 'settle' || record.type === 'import') return record.entry
+  return record.type === 'adjust' && 'adjustment' in record ? adjustedEntry(record.adjustment) : undefined
+}
+
+/** A correction as history has it. */
+export function adjustedEntry(adjustment: Adjustment): LedgerEntry {
+  const { timestamp, backend, model, prompt_tokens, completion_tokens, cost_usd, task_id, task_type, id, policy, requests } = adjustment
+  return {
+    timestamp,
+    backend,
+    model,
+    prompt_tokens,
+    completion_tokens,
+    cost_usd,
+    task_id,
+    task_type,
+    duration_ms: 0,
+    id,
+    requested_backend: null,
+    status: 'adjusted',
+    usage_source: 'reported',
+    cache_read_tokens: 0,
+    cache_write_tokens: 0,
+    reasoning_tokens: 0,
+    price_source: 'given',
+    policy,
+    requests,
+  }
 }
 
 export function isAsked(entry: LedgerEntry, { from, to, where = {} }: HistoryQuery): boolean {
@@ -208,7 +235,7 @@ export function figuresOf(entry: LedgerEntry): Required<HistoryFigures> {
   const { prompt_tokens, completion_tokens, cache_read_tokens, cache_write_tokens, reasoning_tokens } = entry
   return {
     cost_nano: Math.round(entry.cost_usd * NANO_PER_USD),
-    calls: 1,
+    calls: entry.requests ?? 1,
     tokens: prompt_tokens + completion_tokens,
     prompt_tokens,
     completion_tokens,

@@ -1,7 +1,8 @@
 import { z } from 'zod'
 import type { CandidateRecord } from '../decision.ts'
 import { isoInstant } from '../instant.ts'
-import type { LedgerEntry, LedgerRecord } from './record.ts'
+import { entryFrom, holdFrom } from './call-lines.ts'
+import type { Adjustment, LedgerEntry, LedgerRecord } from './record.ts'
 
 /** Ends a segment: the SHA-256 of every byte of the segment before this line, in hex. */
 export interface Seal {
@@ -51,6 +52,12 @@ export function fieldsOf(record: JournalRecord): object {
     }
     case 'observe':
       return record.observation
+    case 'adjust':
+      return 'presumed' in record
+        ? { time: record.time, reason: record.reason, presumed: record.presumed }
+        : { time: record.time, reason: record.reason, ...record.adjustment }
+    case 'import':
+      return { time: record.time, source: record.source, kind: record.kind, ...record.entry }
     case 'notice':
       return record.clears === undefined ? record.notice : { ...record.notice, clears: record.clears }
     default: {
@@ -81,8 +88,6 @@ const instant = z.string().transform((value, context) => {
   if (Number.isNaN(ms)) context.addIssue('not a time')
   return ms
 })
-const priceSource = z.enum(['list', 'policy', 'free'])
-
 const candidate = z.object({
   backend: text,
   model: text,
@@ -93,71 +98,28 @@ const candidate = z.object({
   rules: z.exactOptional(z.array(text)),
 }) satisfies z.ZodType<CandidateRecord>
 
-const entry = z.object({
-  timestamp: text,
+const kind = z.enum(['cloud', 'local'])
+const time = text.refine((value) => !Number.isNaN(Date.parse(value)))
+const importFields = z.object({ timestamp: time, time, source: text, kind })
+const adjustment = z.object({
+  timestamp: time,
   backend: text,
+  kind,
   model: text,
-  prompt_tokens: count,
-  completion_tokens: count,
+  prompt_tokens: whole,
+  completion_tokens: whole,
   cost_usd: z.number(),
   task_id: textOrNull,
   task_type: textOrNull,
-  duration_ms: z.number(),
+  requests: whole,
   id: text,
-  requested_backend: textOrNull,
-  status: z.enum(['ok', 'error', 'aborted', 'cut', 'expired']),
-  usage_source: z.enum(['reported', 'partial', 'hold']),
-  cache_read_tokens: count,
-  cache_write_tokens: count,
-  reasoning_tokens: count,
-  price_source: priceSource,
   policy: text,
-  overrun: z.exactOptional(z.literal(true)),
-}) satisfies z.ZodType<LedgerEntry>
+}) satisfies z.ZodType<Adjustment>
 
-/** Flat lines back to records. Fields that a later version adds are passed over; `format` guards against a change of meaning. */
+/** Flat lines back to records, but for calls, which {@link entryFrom} and {@link holdFrom} read. Fields that a later version adds are passed over; `format` guards against a change of meaning. */
 const RECORDS = {
   open: z.object({ ledger: text, session: text, time: text, format: z.literal(1) }).transform((line) => ({ type: 'open' as const, ...line })),
   policy: z.object({ time: text, version: text, text }).transform((line) => ({ type: 'policy' as const, ...line })),
-  reserve: z
-    .object({
-      timestamp: instant,
-      backend: text,
-      kind: z.enum(['cloud', 'local']),
-      model: text,
-      task_id: textOrNull,
-      task_type: textOrNull,
-      id: text,
-      requested_backend: textOrNull,
-      input_tokens: count,
-      max_output_tokens: count,
-      estimate_nano: count,
-      estimate_tokens: count,
-      estimate_requests: count,
-      price_source: priceSource,
-      policy: text,
-      candidates: z.array(candidate),
-    })
-    .transform((line) => ({
-      type: 'reserve' as const,
-      hold: {
-        id: line.id,
-        atMs: line.timestamp,
-        backend: line.backend,
-        kind: line.kind,
-        model: line.model,
-        taskId: line.task_id,
-        taskType: line.task_type,
-        requestedBackend: line.requested_backend,
-        inputTokens: line.input_tokens,
-        maxOutputTokens: line.max_output_tokens,
-        estimate: { costNano: line.estimate_nano, tokens: line.estimate_tokens, requests: line.estimate_requests },
-        priceSource: line.price_source,
-        policy: line.policy,
-        candidates: line.candidates,
-      },
-    })),
-  settle: entry.transform((line) => ({ type: 'settle' as const, entry: line })),
   release: z.object({ id: text, time: text, reason: text }).transform((line) => ({ type: 'release' as const, ...line })),
   expire: z.object({ id: text, time: text }).transform((line) => ({ type: 'expire' as const, ...line })),
   refuse: z
@@ -196,12 +158,31 @@ const RECORDS = {
       clears: z.exactOptional(z.array(text)),
     })
     .transform(({ clears, ...notice }) => (clears === undefined ? { type: 'notice' as const, notice } : { type: 'notice' as const, notice, clears })),
+  adjust: z.union([
+    z.object({ time, reason: text, presumed: text }).transform((line) => ({ type: 'adjust' as const, ...line })),
+    adjustment.extend({ time, reason: text }).transform(({ time: at, reason, ...rest }) => ({ type: 'adjust' as const, time: at, reason, adjustment: rest })),
+  ]),
+  repair: z
+    .object({ number: whole, time: text, lost: z.array(z.object({ from: whole, to: whole })), bytes: count, salvaged: count, files: z.array(text) })
+    .transform((line) => ({ type: 'repair' as const, ...line })),
   seal: z.object({ sha256: z.string().length(64) }).transform((line) => ({ type: 'seal' as const, ...line })),
-} satisfies Record<JournalRecord['type'], z.ZodType<JournalRecord>>
+} satisfies Record<Exclude<JournalRecord['type'], 'reserve' | 'settle' | 'import'>, z.ZodType<JournalRecord>>
 
 /** The inverse of {@link fieldsOf}: undefined where a field is missing or of another type. */
-export function recordOf(fields: Record<string, unknown>): JournalRecord | undefined {
+export function recordOf(fields: Readonly<Record<string, unknown>>): JournalRecord | undefined {
   const type = fields['type']
+  if (type === 'settle') return recordIf(entryFrom(fields), (entry) => ({ type, entry }))
+  if (type === 'reserve') return recordIf(holdFrom(fields), (hold) => ({ type, hold }))
+  if (type === 'import') return recordIf(entryFrom(fields), (entry) => importOf(fields, entry))
   if (typeof type !== 'string' || !Object.hasOwn(RECORDS, type)) return undefined
-  return RECORDS[type as JournalRecord['type']].safeParse(fields).data
+  return RECORDS[type as keyof typeof RECORDS].safeParse(fields).data
+}
+
+function importOf(fields: Readonly<Record<string, unknown>>, entry: LedgerEntry): JournalRecord | undefined {
+  const found = importFields.safeParse(fields).data
+  return found && { type: 'import', time: found.time, source: found.source, kind: found.kind, entry }
+}
+
+function recordIf<T>(part: T | undefined, record: (part: T) => JournalRecord | undefined): JournalRecord | undefined {
+  return part === undefined ? undefined : record(part)
 }

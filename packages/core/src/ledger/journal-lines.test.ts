@@ -88,7 +88,38 @@ const notice = fc.record({
   number: count,
   time: text,
 })
+const instant = ms.map((at) => new Date(at).toISOString())
+const signed = fc.maxSafeInteger()
+const kind = fc.constantFrom('cloud', 'local')
+const adjustment = fc.record({
+  timestamp: instant,
+  backend: text,
+  kind,
+  model: text,
+  prompt_tokens: signed,
+  completion_tokens: signed,
+  cost_usd: number,
+  task_id: textOrNull,
+  task_type: textOrNull,
+  requests: signed,
+  id: text,
+  policy: text,
+})
+const imported = fc.tuple(entry, instant).map(([base, timestamp]) => ({ ...base, timestamp, status: 'imported', price_source: 'given' }))
+const repair = fc.record({
+  type: fc.constant('repair'),
+  number: count,
+  time: text,
+  lost: fc.array(fc.record({ from: count, to: count })),
+  bytes: count,
+  salvaged: count,
+  files: fc.array(text),
+})
 const record: fc.Arbitrary<JournalRecord> = fc.oneof(
+  fc.record({ type: fc.constant('adjust'), time: instant, reason: text, adjustment }),
+  fc.record({ type: fc.constant('adjust'), time: instant, reason: text, presumed: text }),
+  fc.record({ type: fc.constant('import'), time: instant, source: text, kind, entry: imported }),
+  repair,
   fc.record({ type: fc.constant('open'), ledger: text, session: text, time: text, format: fc.constant(1) }),
   fc.record({ type: fc.constant('policy'), time: text, version: text, text }),
   fc.record({ type: fc.constant('reserve'), hold }),

@@ -48,6 +48,10 @@ interface Batch {
   readonly done: PromiseWithResolvers<void>
   /** Somebody asked for the disk, whatever the mode. */
   sync: boolean
+  /** Called when the books are as of the last record of this batch. */
+  readonly marks: (() => void)[]
+  /** After the last record. */
+  at: Position | undefined
 }
 
 /** The one writer of a journal: a queue, and one write and one sync for all that waits in it. The first failure is the last: nothing is written after it. */
@@ -106,6 +110,15 @@ export class Journal implements Log {
     return batch.done.promise
   }
 
+  /** Calls `look` when the books are as of the last record of some batch. @returns the position after that record, which is on disk. */
+  async mark(look: () => void): Promise<Position> {
+    const flushed = this.flush()
+    const batch = this.#waiting
+    batch?.marks.push(look)
+    await flushed
+    return batch?.at ?? this.#at
+  }
+
   close(snapshot: BooksSnapshot): Promise<void> {
     this.#closing ??= this.#finish(snapshot)
     return this.#closing
@@ -132,7 +145,7 @@ export class Journal implements Log {
 
   #nextBatch(): Batch {
     if (this.#waiting === undefined) {
-      this.#waiting = { records: [], done: Promise.withResolvers(), sync: false }
+      this.#waiting = { records: [], done: Promise.withResolvers(), sync: false, marks: [], at: undefined }
       void minded(this.#waiting.done.promise)
       this.#running ??= this.#run()
     }
@@ -158,9 +171,11 @@ export class Journal implements Log {
 
   async #commit(batch: Batch): Promise<void> {
     // The books are now as of the last record of this batch, and only now.
+    for (const look of batch.marks) look()
     const snapshot = this.#snapshotDue() ? this.#options.snapshot() : undefined
     await this.#write(batch, snapshot !== undefined || batch.sync || this.#options.fsync === 'always')
     if (this.#isClosed()) return
+    batch.at = this.#at
     batch.done.resolve()
     if (snapshot !== undefined) this.#checkpointing = this.#keep(this.#checkpoint(snapshot)).finally(() => (this.#checkpointing = undefined))
   }
@@ -203,12 +218,13 @@ export class Journal implements Log {
     const { offset } = this.#at
     writeAllSync(disk, this.#fd, this.#encode([{ type: 'seal', sha256: this.#hash.digest('hex') }]), offset)
     disk.datasyncSync(this.#fd)
-    closeSync(this.#fd)
     const { seq, crc, segment } = this.#at
     this.#synced = seq
     this.#at = { seq, crc, segment: segment + 1, offset: 0 }
     this.#hash = createHash('sha256')
-    this.#fd = openSegment(folder, this.#at)
+    const next = openSegment(folder, this.#at)
+    closeSync(this.#fd)
+    this.#fd = next
     this.#checkpointDue = true
   }
 
@@ -305,8 +321,13 @@ export class Journal implements Log {
 function openSegment(folder: string, at: Position): number {
   const existing = at.offset > 0 ? 0 : constants.O_CREAT
   const fd = openSync(segmentPath(folder, at.segment), constants.O_RDWR | constants.O_NOFOLLOW | existing, 0o600)
-  syncFolder(folder)
-  return fd
+  try {
+    syncFolder(folder)
+    return fd
+  } catch (error) {
+    closeSync(fd)
+    throw error
+  }
 }
 
 /** Marks a rejection as seen: whoever asks learns of it, and {@link Journal.fault} tells the rest. */

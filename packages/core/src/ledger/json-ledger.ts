@@ -1,16 +1,17 @@
 import { randomInt, randomUUID } from 'node:crypto'
-import { accessSync, constants, lstatSync, mkdirSync } from 'node:fs'
+import { accessSync, constants, existsSync, lstatSync, mkdirSync, readdirSync, statSync } from 'node:fs'
 import { open } from 'node:fs/promises'
 import { dirname, join, resolve } from 'node:path'
 import { MancipleError } from '../errors.ts'
 import { isoInstant } from '../instant.ts'
-import type { Books } from './books.ts'
+import { Books } from './books.ts'
 import { sweepCheckpoints } from './checkpoint.ts'
 import { createLedger } from './create-ledger.ts'
 import { syncFolder, systemDisk, writeAll, type Disk } from './disk.ts'
 import { clearFault, writeFault } from './fault-file.ts'
 import { faultedLog, Journal, type Fsync } from './journal.ts'
 import { segmentPath, type Scan } from './journal-scan.ts'
+import { JournalSurvey } from './journal-survey.ts'
 import type { Ledger, LedgerFault } from './ledger.ts'
 import { takeLock, type Lock } from './lock.ts'
 import type { Log } from './log.ts'
@@ -35,6 +36,8 @@ export interface JsonLedgerOptions {
 }
 
 const SEGMENT_BYTES = 64 * 2 ** 20
+/** Names of the files that a ledger is made of. */
+const OURS = /^(journal-|cut-|(checkpoint\.json|fault\.json|history\.sqlite|lock)$)/
 
 /**
  * Opens the ledger of a folder for its one writer: takes the lock, verifies the journal from its checkpoint on, and cuts a batch that nobody was told is written.
@@ -71,7 +74,36 @@ async function openLocked(folder: string, lock: Lock, options: JsonLedgerOptions
   books.apply(opening)
   const cutBytes = scan.ending.kind === 'torn' ? scan.ending.bytes : 0
   const log = await openLog({ folder, lock, scan, books, opening, options })
-  return createLedger({ books, log, session, opened: { cutBytes, presumed } })
+  const parts = { books, log, session, opened: { cutBytes, presumed } }
+  return createLedger(log instanceof Journal ? { ...parts, recall: recaller(folder, log, books, onWarning) } : parts)
+}
+
+/** In the background: hard limits that count from before the cells are whole have no room until it is done, and where it fails. */
+function recaller(folder: string, journal: Journal, books: Books, onWarning: (text: string) => void): () => void {
+  let running: Promise<void> | undefined
+  return () => {
+    if (running !== undefined) return
+    onWarning(`The policy counts from before ${isoInstant(books.sinceMs)}: older spend is being read from the journal, and its limits are closed until then`)
+    running = recall(folder, journal, books)
+      .catch((error: unknown) => onWarning(`Older spend could not be read, and the limits that count it stay closed: ${String(error)}`))
+      .finally(() => (running = undefined))
+  }
+}
+
+/** Replays the journal up to a moment from which on the books take note of everything themselves. */
+async function recall(folder: string, journal: Journal, books: Books): Promise<void> {
+  const end = await journal.mark(() => books.cutPast())
+  const past = new Books()
+  const survey = new JournalSurvey(folder, ({ record, at }) => {
+    if (at.seq <= end.seq && record.type !== 'seal') past.apply(record)
+  })
+  for await (const _ of survey.read()) {
+    const damage = survey.damages.find(({ torn }) => !torn)
+    if (damage !== undefined) throw new Error(`${damage.file}: the line of seq ${damage.seq} ${damage.reason}`)
+    if (survey.at.seq >= end.seq) break
+  }
+  if (survey.at.seq < end.seq) throw new Error(`the journal ends before seq ${end.seq}`)
+  books.bringPast(past)
 }
 
 interface Opening {
@@ -129,6 +161,7 @@ async function cutTail(folder: string, { at }: Scan, disk: Disk): Promise<string
 function prepareFolder(folder: string): void {
   const found = lstatSync(folder, { throwIfNoEntry: false })
   if (found === undefined) {
+    refuseOpenToAll(nearestFolder(folder))
     const first = mkdirSync(folder, { recursive: true, mode: 0o700 }) ?? folder
     // A folder that a power cut forgets takes the whole journal with it.
     for (let made = folder; made.length >= first.length; made = dirname(made)) syncFolder(dirname(made))
@@ -136,7 +169,25 @@ function prepareFolder(folder: string): void {
   }
   if (found.isSymbolicLink()) throw new Error('it is a link')
   if (!found.isDirectory()) throw new Error('it is not a folder')
+  refuseOpenToAll(dirname(folder))
   accessSync(folder, constants.R_OK | constants.W_OK | constants.X_OK)
+  // To open a pipe would wait for ever; a link leads who knows where.
+  for (const entry of readdirSync(folder, { withFileTypes: true })) {
+    if (OURS.test(entry.name) && !entry.isFile()) throw new Error(`${entry.name} in it is not a regular file`)
+  }
+}
+
+/** Where a folder that is missing will be made. */
+function nearestFolder(folder: string): string {
+  const parent = dirname(folder)
+  return existsSync(parent) ? parent : nearestFolder(parent)
+}
+
+/** Whoever may write a folder may put another in the place of those in it, unless the sticky bit forbids that. Windows has no such modes. */
+function refuseOpenToAll(parent: string): void {
+  const { mode } = statSync(parent)
+  if (process.platform === 'win32' || (mode & 0o002) === 0 || (mode & 0o1000) !== 0) return
+  throw new Error(`everyone may write ${parent} and so replace the ledger: take that right away with \`chmod o-w\`, or set the sticky bit`)
 }
 
 function attempt<T>(folder: string, step: () => T): T {

@@ -1,6 +1,6 @@
 import type { Limit, MeterState } from '../limit.ts'
 import type { Notice, NoticeBody } from '../notices/notice.ts'
-import type { Hold, LedgerEntry, Observation, RefuseOrder, ReserveOrder, Settlement } from './record.ts'
+import type { AdjustOrder, Hold, ImportOrder, LedgerEntry, Observation, RefuseOrder, ReserveOrder, Settlement } from './record.ts'
 
 /** Why a ledger takes no more cloud calls. */
 export interface LedgerFault {
@@ -40,8 +40,10 @@ export interface OpenReport {
  * Times are ledger time (ms since the epoch) and never go back: the caller passes times that do not decrease.
  */
 export interface Ledger {
-  /** Made once, kept for ever: the `stream` of whoever follows the notices. */
+  /** Made once, kept for ever. */
   readonly id: string
+  /** What whoever follows the notices knows them by: the id and, once the ledger has been repaired, how often. Within one stream numbers are gap-free. */
+  readonly stream: string
   readonly fault: LedgerFault | undefined
   readonly opened: OpenReport
   /** Time of the latest record, 0 for a new ledger. */
@@ -61,6 +63,21 @@ export interface Ledger {
   settle(id: string, settlement: Settlement): Settled
   /** Gives a hold back: the call never took place. @throws MancipleError `HOLD_ENDED`. */
   release(id: string, reason: string, atMs: number): Promise<void>
+  /**
+   * Corrects spend: counts at once, in the windows of the time it was spent.
+   * @throws MancipleError `ADJUST_INVALID` where a figure is not whole, the time lies ahead, the reason is empty, or a limit would fall below zero; nothing changes.
+   */
+  adjust(order: AdjustOrder): Settled
+  /** Ends a presumed hold whose call was never billed. @throws MancipleError `HOLD_ENDED`, `ADJUST_INVALID` where the reason is empty. */
+  dropPresumed(id: string, reason: string, atMs: number): Promise<void>
+  /**
+   * Counts a call from before Manciple or beside it, once: undefined where it was imported before, which changes nothing.
+   * Ids are remembered as far back as {@link wholeSinceMs}.
+   * @throws MancipleError `IMPORT_INVALID`.
+   */
+  import(order: ImportOrder): Settled | undefined
+  /** Whether a call of this id was reserved here or imported, as far back as {@link wholeSinceMs}. */
+  has(id: string): boolean
   refuse(order: RefuseOrder): Promise<void>
   observe(observation: Observation): Promise<void>
   /** Numbers, stores and syncs a notice; resolves with it when it is on disk. Raising the same kind and episode again resolves with undefined and writes nothing. */
@@ -73,6 +90,14 @@ export interface Ledger {
   spend(startMs: number, endMs: number): readonly SpendRow[]
   /** Holds not yet settled or released. */
   readonly openHolds: ReadonlyMap<string, Hold>
+  /** Holds that processes left open which died: they count as used, never as spent, until their windows end. */
+  readonly presumedHolds: ReadonlyMap<string, Hold>
+  /** The latest observation of each backend. */
+  readonly observations: ReadonlyMap<string, Observation>
+  /** Spend and ids are whole from here on; ms since the epoch, 0 where nothing has been forgotten. */
+  readonly wholeSinceMs: number
+  /** Folds every number anew from the totals and compares: one line for each that differs. Empty when the books balance. */
+  audit(): readonly string[]
   /** Resolves when all that was written is on disk. */
   flush(): Promise<void>
   /** Flushes, writes the checkpoint, frees the lock. */

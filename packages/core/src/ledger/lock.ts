@@ -1,4 +1,4 @@
-import { chmodSync } from 'node:fs'
+import { chmodSync, readFileSync, statSync } from 'node:fs'
 import { join } from 'node:path'
 import { DatabaseSync } from 'node:sqlite'
 import { MancipleError } from '../errors.ts'
@@ -26,7 +26,7 @@ export function takeLock(folder: string): Lock {
     chmodSync(path, 0o600)
   } catch (error) {
     database?.close()
-    if (isBusy(error)) throw new MancipleError('LEDGER_LOCKED', `${folder} is being written by another router`, { folder }, { cause: error })
+    if (isBusy(error)) throw new MancipleError('LEDGER_LOCKED', `${folder} is being written by ${holderOf(path)}`, { folder }, { cause: error })
     throw new MancipleError('LEDGER_UNWRITABLE', `${path}: ${String(error)}`, { folder }, { cause: error })
   }
   const held = database
@@ -39,4 +39,18 @@ export function takeLock(folder: string): Lock {
 
 function isBusy(error: unknown): boolean {
   return error instanceof Error && 'errcode' in error && error.errcode === SQLITE_BUSY
+}
+
+/** Linux tells whose lock it is. */
+function holderOf(path: string): string {
+  try {
+    const inode = `:${statSync(path).ino} `
+    const line = readFileSync('/proc/locks', 'latin1')
+      .split('\n')
+      .find((one) => one.includes(inode))
+    const pid = line === undefined ? undefined : /\b(?:READ|WRITE)\s+(\d+)\s/.exec(line)?.[1]
+    return pid === undefined ? 'another process' : `process ${pid}`
+  } catch {
+    return 'another process'
+  }
 }

@@ -1,5 +1,5 @@
-import { covers, quantityOf, type CallScope, type Limit } from '../limit.ts'
-import { Calendar, quarterOf, type Window } from '../windows.ts'
+import { covers, quantityOf, type CallScope, type Limit, type Quantities } from '../limit.ts'
+import { Calendar, QUARTER_MS, quarterOf, type Bounds, type CalendarWindow, type Window } from '../windows.ts'
 import { CallMap } from './call-map.ts'
 import type { Cells } from './cells.ts'
 import type { LedgerPolicy } from './ledger.ts'
@@ -56,6 +56,29 @@ export class Metering {
     meter.fold(this.#uses(meter))
   }
 
+  /** Counts a use of any time before now; a `first-use` window may begin with it. It is in the cells already. */
+  bring(meter: Meter, atMs: number, quantity: number): void {
+    if (meter.counts(atMs)) meter.add(atMs, 'settled', quantity)
+    else if (!isCalendar(meter.limit.window)) this.fold(meter)
+  }
+
+  /** Names of the limits in whose window at `atMs` less than nothing would have been settled with these quantities as well. */
+  below(call: CallScope, atMs: number, quantities: Quantities, sinceMs: number): readonly string[] {
+    return this.of(call)
+      .filter(({ limit: { scope, unit, window } }) => {
+        const quantity = quantityOf(unit, quantities)
+        const { startMs, endMs } = this.#boundsAt(window, atMs)
+        return quantity < 0 && startMs >= sinceMs && this.#past.cells.sum(scope, unit, startMs, endMs) + quantity < 0
+      })
+      .map(({ limit }) => limit.name)
+  }
+
+  /** Whether a meter may count uses from before `sinceMs`. */
+  reachesBefore({ limit: { window }, bounds }: Meter, sinceMs: number): boolean {
+    if (isCalendar(window)) return bounds !== undefined && bounds.startMs < sinceMs
+    return quarterOf(this.#nowMs - window.spanMs) - QUARTER_MS < sinceMs
+  }
+
   /** How long the longest window lasts at most, ms. */
   get longestMs(): number {
     return Math.max(0, ...this.meters.map((meter) => spanOf(meter.limit.window)))
@@ -99,6 +122,12 @@ export class Metering {
     return found
   }
 
+  /** Where in the cells a use counts. A bucket of a rolling window leaves alone, so each must stand by itself. */
+  #boundsAt(window: Window, atMs: number): Bounds {
+    if (isCalendar(window)) return this.#calendar.bounds(window, atMs)
+    return { startMs: quarterOf(atMs), endMs: quarterOf(atMs) + QUARTER_MS }
+  }
+
   #folded(limit: Limit): Meter {
     const meter = new Meter(limit, this.#calendar, this.#nowMs)
     this.fold(meter)
@@ -140,6 +169,10 @@ export class Metering {
 
 export function callOf({ backend, kind, model, taskType }: ReserveOrder): CallScope {
   return { backend, kind, model, taskType: taskType ?? '' }
+}
+
+function isCalendar(window: Window): window is CalendarWindow {
+  return window.kind !== 'rolling' && window.kind !== 'first-use'
 }
 
 function anchorKey({ scope, window }: Limit): string {

@@ -8,7 +8,7 @@ import type { Books } from './books.ts'
 import { readCheckpoint } from './checkpoint.ts'
 import { systemDisk } from './disk.ts'
 import { readFault } from './fault-file.ts'
-import { scanJournal, segmentPath, START, type Position, type Scan } from './journal-scan.ts'
+import { continues, scanJournal, segmentPath, START, type Position, type Scan } from './journal-scan.ts'
 import type { LedgerFault } from './ledger.ts'
 import { replay } from './replay.ts'
 
@@ -43,7 +43,7 @@ export async function readLedger(folder: string): Promise<LedgerReading> {
  * Every notice with a number above `afterNumber`, in order, each once, as they come, until `signal` aborts. Within about 200 ms of being on disk.
  * None is handed out that a power cut could still take back. Waits for a folder that does not exist yet.
  *
- * @throws MancipleError `LEDGER_DAMAGED`.
+ * @throws MancipleError `LEDGER_DAMAGED`, also where the ledger is repaired meanwhile: its `stream` is another one then, to be followed from its beginning.
  */
 export async function* followNotices(folder: string, afterNumber: number, signal: AbortSignal): AsyncGenerator<Notice, void, undefined> {
   const path = resolve(folder)
@@ -61,6 +61,8 @@ export async function* followNotices(folder: string, afterNumber: number, signal
       if (record.type === 'notice' && record.notice.number > number) notices.push(record.notice)
     })
     if (scan.ending.kind === 'damaged') throw new MancipleError('LEDGER_DAMAGED', scan.ending.reason, { folder: path })
+    // A repair writes other lines where these stood: from there on it is another stream.
+    if (scan.ending.kind === 'torn' && !(await continues(path, at))) throw new MancipleError('LEDGER_DAMAGED', `${path} has been repaired`, { folder: path })
     at = scan.at
     if (notices.length > 0) await syncSegment(path, at)
     else await pause(signal)

@@ -11,6 +11,12 @@ export type CallStatus = 'ok' | 'error' | 'aborted' | 'cut' | 'expired'
  */
 export type UsageSource = 'reported' | 'partial' | 'hold'
 
+/** `imported`: from before Manciple or beside it. `adjusted`: no call, but a correction. */
+export type EntryStatus = CallStatus | 'imported' | 'adjusted'
+
+/** `given`: the cost was written down by whoever imported or corrected it. */
+export type CostSource = PriceSource | 'given'
+
 /** One call, as it stands in the ledger. The first nine fields are the brief's, in the brief's order. */
 export interface LedgerEntry {
   /** Ledger time of the reservation, ISO 8601 UTC. */
@@ -21,7 +27,7 @@ export interface LedgerEntry {
   readonly prompt_tokens: number
   /** All output tokens, reasoning included. */
   readonly completion_tokens: number
-  /** List price × usage. An exact multiple of 1e-9. */
+  /** List price × usage. An exact multiple of 1e-9. Only a correction's, as its tokens, may be negative. */
   readonly cost_usd: number
   readonly task_id: string | null
   readonly task_type: string | null
@@ -29,16 +35,18 @@ export interface LedgerEntry {
   /** Unique across processes; also the id of the hold. */
   readonly id: string
   readonly requested_backend: string | null
-  readonly status: CallStatus
+  readonly status: EntryStatus
   readonly usage_source: UsageSource
   readonly cache_read_tokens: number
   readonly cache_write_tokens: number
   readonly reasoning_tokens: number
-  readonly price_source: PriceSource
+  readonly price_source: CostSource
   /** Version of the policy that ruled it. */
   readonly policy: string
   /** Present and true when the truth came out above the hold. */
   readonly overrun?: true
+  /** How many requests a correction adds or takes back; where absent, the entry is one. */
+  readonly requests?: number
 }
 
 /** What is set aside for one dispatch, with all that `explain` needs later. */
@@ -96,6 +104,67 @@ export interface Observation {
   readonly source: string
 }
 
+/** What a correction is of. */
+export interface AdjustOrder {
+  /** Ledger time now. */
+  readonly atMs: number
+  /** When what it corrects was spent, not after `atMs`: the windows of that time count it. */
+  readonly spentMs: number
+  readonly backend: string
+  readonly kind: BackendKind
+  /** `''`: of no model in particular; limits by model do not see it. */
+  readonly model: string
+  readonly taskId: string | null
+  readonly taskType: string | null
+  /** Each is what is missing in the books, or, negative, what they have too much. Whole. */
+  readonly costNano: number
+  readonly promptTokens: number
+  readonly completionTokens: number
+  readonly requests: number
+  readonly reason: string
+}
+
+/** A call that Manciple did not rule: from before it was there, or beside it. */
+export interface ImportOrder {
+  /** Ledger time now. */
+  readonly atMs: number
+  /** When it took place, not after `atMs`. */
+  readonly spentMs: number
+  readonly backend: string
+  readonly kind: BackendKind
+  readonly model: string
+  readonly taskId: string | null
+  readonly taskType: string | null
+  readonly costNano: number
+  readonly promptTokens: number
+  readonly completionTokens: number
+  readonly cacheReadTokens: number
+  readonly cacheWriteTokens: number
+  readonly reasoningTokens: number
+  readonly durationMs: number
+  readonly priceSource: CostSource
+  /** Always the same for the same call, so that it counts once however often it is imported. */
+  readonly id: string
+  /** Where it was read, and what it is called there: `claude-code msg_01…:req_01…`. */
+  readonly source: string
+}
+
+/** A correction of spend. `timestamp` is when what it corrects was spent, `time` when it was made; the figures are signed. */
+export interface Adjustment extends Pick<LedgerEntry, 'timestamp' | 'backend' | 'model' | 'prompt_tokens' | 'completion_tokens' | 'cost_usd'> {
+  readonly kind: BackendKind
+  readonly task_id: string | null
+  readonly task_type: string | null
+  readonly requests: number
+  readonly id: string
+  readonly policy: string
+}
+
+/** Lines `from` to `to`, both included. */
+export interface SeqRange {
+  readonly from: number
+  readonly to: number
+}
+
 /** A line of the journal, without `seq`, `synced` and `crc`. */
 export type LedgerRecord =
   | { readonly type: 'open'; readonly ledger: string; readonly session: string; readonly time: string; readonly format: 1 }
@@ -107,3 +176,17 @@ export type LedgerRecord =
   | { readonly type: 'refuse'; readonly order: RefuseOrder }
   | { readonly type: 'observe'; readonly observation: Observation }
   | { readonly type: 'notice'; readonly notice: Notice; readonly clears?: readonly string[] }
+  /** Corrects spend, or, with `presumed`, ends that presumed hold: the call was never billed. */
+  | { readonly type: 'adjust'; readonly time: string; readonly reason: string; readonly adjustment: Adjustment }
+  | { readonly type: 'adjust'; readonly time: string; readonly reason: string; readonly presumed: string }
+  | { readonly type: 'import'; readonly time: string; readonly source: string; readonly kind: BackendKind; readonly entry: LedgerEntry }
+  /** The journal was damaged. The next `salvaged` lines stood after the damage and could be verified; those of `lost` could not, and are in `files`. Numbered from 1. */
+  | {
+      readonly type: 'repair'
+      readonly number: number
+      readonly time: string
+      readonly lost: readonly SeqRange[]
+      readonly bytes: number
+      readonly salvaged: number
+      readonly files: readonly string[]
+    }

@@ -110,7 +110,7 @@ describe('history', () => {
     await fill(folder)
     const database = new DatabaseSync(historyPath(folder), { readOnly: true })
     onTestFinished(() => database.close())
-    expect(database.prepare('SELECT * FROM calls').get()).toEqual({ ...one, overrun: 1, cost_nano: 16_500_000 })
+    expect(database.prepare('SELECT * FROM calls').get()).toEqual({ ...one, overrun: 1, requests: 1, cost_nano: 16_500_000 })
     const columns = database
       .prepare("SELECT name FROM pragma_table_xinfo('calls')")
       .all()
@@ -184,7 +184,7 @@ describe('history', () => {
     const progress = vi.fn<(seq: number) => void>()
     await rebuildHistory(folder, progress)
     expect(contents(historyPath(folder))).toEqual(bitByBit)
-    expect(progress).toHaveBeenLastCalledWith(1 + 500 + 167)
+    expect(progress).toHaveBeenLastCalledWith(1 + 500 + 167, expect.any(Number))
     isWhole(folder)
   })
 

@@ -19,7 +19,7 @@ import type { Position } from './journal-scan.ts'
 import type { LedgerEntry } from './record.ts'
 
 /** In `user_version`. History of another version is made anew from the journal. */
-const VERSION = 1
+const VERSION = 2
 const SUMMED = HISTORY_FIGURES.filter((figure) => figure !== 'tokens')
 const ROLLED_UP = HISTORY_FIELDS.filter((field) => field !== 'task_id')
 /** How long a writer, which nobody waits for, lets another one finish. */
@@ -35,7 +35,7 @@ const SCHEMA = `
     cost_usd REAL AS (cost_nano / 1e9), task_id TEXT, task_type TEXT, duration_ms REAL NOT NULL,
     id TEXT NOT NULL, requested_backend TEXT, status TEXT NOT NULL, usage_source TEXT NOT NULL,
     cache_read_tokens INTEGER NOT NULL, cache_write_tokens INTEGER NOT NULL, reasoning_tokens INTEGER NOT NULL,
-    price_source TEXT NOT NULL, policy TEXT NOT NULL, overrun INTEGER NOT NULL, cost_nano INTEGER NOT NULL,
+    price_source TEXT NOT NULL, policy TEXT NOT NULL, overrun INTEGER NOT NULL, requests INTEGER NOT NULL, cost_nano INTEGER NOT NULL,
     PRIMARY KEY (timestamp, id)
   ) STRICT, WITHOUT ROWID;
   CREATE TABLE rollups (
@@ -66,6 +66,7 @@ const CALL_COLUMNS = [
   'price_source',
   'policy',
   'overrun',
+  'requests',
   'cost_nano',
 ] as const
 
@@ -150,7 +151,7 @@ export class SqliteHistory {
         const figures = figuresOf(entry)
         const startMs = Date.parse(entry.timestamp)
         // Each call counts once, however often its line came.
-        if (insert.run(...callOf(entry, isoInstant(startMs), figures.cost_nano)).changes === 1) cells.push(cellOf(entry, startMs, figures))
+        if (insert.run(...callOf(entry, isoInstant(startMs), figures)).changes === 1) cells.push(cellOf(entry, startMs, figures))
       }
       const rollUp = this.#prepare(ROLL_UP)
       for (const grainMs of GRAINS_MS.toReversed()) {
@@ -178,12 +179,32 @@ export class SqliteHistory {
     return { tally, at }
   }
 
+  /** Whether it has this call. @param timestamp as the ledger writes it, ISO 8601 UTC */
+  has(timestamp: string, id: string): boolean {
+    return this.#prepare('SELECT 1 FROM calls WHERE timestamp = ? AND id = ?').get(timestamp, id) !== undefined
+  }
+
+  /** Sums the calls anew and compares: one line for each size of bucket whose sums differ. */
+  audit(): readonly string[] {
+    const found: string[] = []
+    this.#transaction('BEGIN', () => {
+      const sums = (figureOf: (figure: string) => string): string => SUMMED.map((figure) => `ifnull(sum(${figureOf(figure)}), 0)`).join(", ' ', ")
+      const text = (sql: string, ...values: SQLInputValue[]): string => String(this.#prepare(sql).get(...values)?.['sums'])
+      const calls = text(`SELECT concat(${sums((figure) => (figure === 'calls' ? 'requests' : figure))}) AS sums FROM calls`)
+      for (const grainMs of GRAINS_MS) {
+        const rollups = text(`SELECT concat(${sums(String)}) AS sums FROM rollups WHERE grain = ?`, grainMs / 1000)
+        if (rollups !== calls) found.push(`${this.path}: the sums by ${grainMs / 60_000} min are ${rollups}, those of the calls ${calls}`)
+      }
+    })
+    return found
+  }
+
   close(): void {
     this.#database.close()
   }
 
   #sumCalls(query: HistoryQuery, startMs: number, endMs: number): Record<string, SQLOutputValue>[] {
-    const sums = SUMMED.map((figure) => (figure === 'calls' ? 'count(*) AS calls' : `sum(${figure}) AS ${figure}`))
+    const sums = SUMMED.map((figure) => (figure === 'calls' ? 'sum(requests) AS calls' : `sum(${figure}) AS ${figure}`))
     return this.#grouped(query, sums, 'calls', 'timestamp >= ? AND timestamp < ?', [isoInstant(startMs), isoInstant(endMs)])
   }
 
@@ -276,8 +297,8 @@ function merged(cells: readonly Cell[], grainMs: number): Cell[] {
   return [...sums.values()]
 }
 
-function callOf(entry: LedgerEntry, timestamp: string, costNano: number): SQLInputValue[] {
-  const values = { ...entry, timestamp, cost_nano: costNano, overrun: entry.overrun === true ? 1 : 0 }
+function callOf(entry: LedgerEntry, timestamp: string, { cost_nano, calls }: Required<HistoryFigures>): SQLInputValue[] {
+  const values = { ...entry, timestamp, cost_nano, requests: calls, overrun: entry.overrun === true ? 1 : 0 }
   return CALL_COLUMNS.map((column) => values[column])
 }
 
