@@ -1,17 +1,20 @@
 /**
  * Figures as JSON, ratios against a baseline of the same run.
  *
- *     pnpm bench [decide] [ledger] [gateway]
+ *     pnpm bench [decide] [ledger] [open] [gateway]
  */
 import { cpus } from 'node:os'
 import { measureDecide } from './decide.bench.ts'
 import { measureGateway } from './gateway.bench.ts'
 import { measureLedger } from './ledger.bench.ts'
+import { measureOpen } from './open.bench.ts'
 
 const BENCHES = {
   decide: () => measureDecide([5, 20, 100, 1000]),
   /** In the working folder, so that it meets the disk that a ledger would. */
   ledger: () => measureLedger('.'),
+  /** A million entries; its own file takes another number. */
+  open: () => measureOpen(),
   gateway: () => measureGateway(),
 }
 type Name = keyof typeof BENCHES

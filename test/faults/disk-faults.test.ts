@@ -1,6 +1,6 @@
 import { createHash } from 'node:crypto'
-import { mkdirSync, readdirSync, readFileSync, rmSync, statSync, symlinkSync, writeFileSync } from 'node:fs'
-import { dirname, join } from 'node:path'
+import { readdirSync, readFileSync, rmSync, statSync } from 'node:fs'
+import { join } from 'node:path'
 import { describe, expect, it } from 'vitest'
 import { systemDisk, type Disk } from '../../packages/core/src/ledger/disk.ts'
 import type { Ledger } from '../../packages/core/src/ledger/ledger.ts'
@@ -351,36 +351,5 @@ describe('closing in one blocking step', () => {
     expect(ledger.fault).toMatchObject({ code: 'LEDGER_FAULT' })
     expect(readdirSync(folder)).toContain('fault.json')
     expect(readdirSync(folder)).not.toContain('checkpoint.json')
-  })
-})
-
-describe('the folder', () => {
-  it('and its files are for their owner alone', async () => {
-    const { folder, ledger } = await opened(systemDisk)
-    await ledger.close()
-    const damaged = copyFolder(folder)
-    writeFileSync(firstSegment(damaged), 'x', { flag: 'a' })
-    await openLedger(damaged)
-    expect(statSync(folder).mode & 0o777).toBe(0o700)
-    for (const at of [folder, damaged]) for (const name of readdirSync(at)) expect((statSync(join(at, name)).mode & 0o777).toString(8), name).toBe('600')
-    expect(readdirSync(folder).toSorted()).toEqual(['checkpoint.json', 'journal-000001.jsonl', 'lock'])
-  })
-
-  it.each<[string, (folder: string) => void]>([
-    ['a link', (folder) => (mkdirSync(`${folder}-real`), symlinkSync(`${folder}-real`, folder))],
-    ['a link to nowhere', (folder) => symlinkSync(`${folder}-nowhere`, folder)],
-    ['a file', (folder) => writeFileSync(folder, '')],
-    [
-      'below a file',
-      (folder) => (mkdirSync(folder), rmSync(folder, { recursive: true }), rmSync(dirname(folder), { recursive: true }), writeFileSync(dirname(folder), '')),
-    ],
-    ['one whose lock is a folder', (folder) => mkdirSync(join(folder, 'lock'), { recursive: true })],
-    ['one whose lock is no database', (folder) => (mkdirSync(folder), writeFileSync(join(folder, 'lock'), 'x'.repeat(1000)))],
-    ['one whose segment is a link', (folder) => (mkdirSync(folder), symlinkSync('/dev/null', firstSegment(folder)))],
-  ])('is refused when it is %s', async (_, make) => {
-    const folder = newFolder()
-    make(folder)
-    await expect(openLedger(folder)).rejects.toMatchObject({ code: 'LEDGER_UNWRITABLE' })
-    await expect(openLedger(`${folder}/`)).rejects.toMatchObject({ code: 'LEDGER_UNWRITABLE' })
   })
 })

@@ -1,8 +1,9 @@
-import { cpSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync } from 'node:fs'
+import { cpSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { onTestFinished } from 'vitest'
+import { expect, onTestFinished } from 'vitest'
 import { systemDisk, type Disk } from '../../packages/core/src/ledger/disk.ts'
+import { scanJournal, START, type Scan } from '../../packages/core/src/ledger/journal-scan.ts'
 import { openJsonLedger, type JsonLedgerOptions } from '../../packages/core/src/ledger/json-ledger.ts'
 import type { Ledger } from '../../packages/core/src/ledger/ledger.ts'
 import { held, notice, order, policy, settlement, START_MS } from '../contract/ledger-samples.ts'
@@ -72,4 +73,33 @@ export function flipped(bytes: Buffer, bit: number): Buffer {
 /** The system's disk with some calls replaced. */
 export function diskWith(replaced: Partial<Disk>): Disk {
   return { ...systemDisk, ...replaced }
+}
+
+/** What a scan makes of a journal. */
+export interface Found {
+  readonly scan: Scan
+  /** What was accepted, in bytes of JSON. */
+  readonly accepted: readonly string[]
+}
+
+/** Puts these files, and no others, into a folder and scans it. */
+export async function scan(folder: string, files: ReadonlyMap<string, Buffer>): Promise<Found> {
+  mkdirSync(folder, { recursive: true })
+  for (const name of readdirSync(folder)) if (!files.has(name)) rmSync(join(folder, name))
+  for (const [name, bytes] of files) writeFileSync(join(folder, name), bytes)
+  return scanAgain(folder)
+}
+
+export async function scanAgain(folder: string): Promise<Found> {
+  const accepted: string[] = []
+  return { scan: await scanJournal(folder, START, undefined, (record) => accepted.push(JSON.stringify(record))), accepted }
+}
+
+/** An altered journal is either found damaged, or what is accepted of it is a prefix and every byte after that is reported. */
+export function expectNoneAcceptedSilently(whole: Found, altered: Found, size: number, what: string): void {
+  const { accepted, scan: result } = altered
+  expect(accepted, what).toEqual(whole.accepted.slice(0, accepted.length))
+  if (result.ending.kind === 'damaged') return
+  expect(result.ending.kind, what).toBe('torn')
+  if (result.ending.kind === 'torn') expect(result.at.offset + result.ending.bytes, what).toBe(size)
 }
