@@ -1,5 +1,6 @@
 import { closeSync, fdatasync, mkdtempSync, openSync, readFileSync, rmSync, write } from 'node:fs'
 import { join, resolve } from 'node:path'
+import { DatabaseSync } from 'node:sqlite'
 import { openJsonLedger } from '../../packages/core/src/ledger/json-ledger.ts'
 import type { LedgerPolicy } from '../../packages/core/src/ledger/ledger.ts'
 import type { ReserveOrder, Settlement } from '../../packages/core/src/ledger/record.ts'
@@ -12,6 +13,7 @@ const PAIRS: ReadonlyMap<number, number> = new Map([
   [512, 60_000],
 ])
 const ROUNDS = 5
+const SQLITE_PAIRS = 500
 
 export interface LedgerFigures {
   readonly callers: number
@@ -19,6 +21,9 @@ export interface LedgerFigures {
   readonly bare_pairs_per_second: number
   /** Of the ledger's rate to the bare loop's, pair by pair of rounds: the median. */
   readonly ratio: number
+  /** The same two steps as transactions of SQLite (WAL, `synchronous=FULL`), which has no group commit: as many at a time make no difference. */
+  readonly sqlite_pairs_per_second: number
+  readonly times_sqlite: number
 }
 
 const policy: LedgerPolicy = {
@@ -132,6 +137,29 @@ async function bareRound(path: string, lines: readonly Buffer[], callers: number
   return rate
 }
 
+/** A hold is a row; settling deletes it and inserts the entry, in one transaction. */
+function sqliteRound(path: string, pairs: number): number {
+  const database = new DatabaseSync(path)
+  database.exec(
+    'PRAGMA journal_mode=WAL; PRAGMA synchronous=FULL; CREATE TABLE holds (id TEXT PRIMARY KEY, hold TEXT); CREATE TABLE entries (id TEXT PRIMARY KEY, entry TEXT)',
+  )
+  const reserve = database.prepare('INSERT INTO holds VALUES (?, ?)')
+  const release = database.prepare('DELETE FROM holds WHERE id = ?')
+  const settle = database.prepare('INSERT INTO entries VALUES (?, ?)')
+  const startMs = performance.now()
+  for (let pair = 0; pair < pairs; pair++) {
+    const id = `hold-${pair}`
+    reserve.run(id, JSON.stringify(orderOf(pair)))
+    database.exec('BEGIN')
+    release.run(id)
+    settle.run(id, JSON.stringify(settlement))
+    database.exec('COMMIT')
+  }
+  const rate = pairs / ((performance.now() - startMs) / 1000)
+  database.close()
+  return rate
+}
+
 function linesOf(path: string): readonly Buffer[] {
   return readFileSync(path, 'utf8')
     .split(/(?<=\n)/)
@@ -151,19 +179,22 @@ export async function measureLedger(base: string): Promise<readonly LedgerFigure
   const figures: LedgerFigures[] = []
   try {
     for (const [callers, pairs] of PAIRS) {
-      const rates: { ledger: number; bare: number }[] = []
+      const rates: { ledger: number; bare: number; sqlite: number }[] = []
       // The first round warms up.
       for (let round = 0; round <= ROUNDS; round++) {
         const at = join(folder, `${callers}-${round}`)
         const ledger = await ledgerRound(at, callers, pairs)
         const bare = await bareRound(join(at, 'bare'), linesOf(join(at, 'journal-000001.jsonl')), callers, pairs)
-        if (round > 0) rates.push({ ledger, bare })
+        const sqlite = sqliteRound(join(at, 'baseline.sqlite'), SQLITE_PAIRS)
+        if (round > 0) rates.push({ ledger, bare, sqlite })
       }
       figures.push({
         callers,
         pairs_per_second: Math.round(median(rates.map((rate) => rate.ledger))),
         bare_pairs_per_second: Math.round(median(rates.map((rate) => rate.bare))),
         ratio: median(rates.map(({ ledger, bare }) => ledger / bare)),
+        sqlite_pairs_per_second: Math.round(median(rates.map((rate) => rate.sqlite))),
+        times_sqlite: median(rates.map(({ ledger, sqlite }) => ledger / sqlite)),
       })
     }
     return figures

@@ -16,7 +16,7 @@ async function round(how: KillOptions['how'], share: number): Promise<Tally> {
   const tell = (tally: Tally): void => {
     if (tally.kills % EVERY !== 0 && tally.kills < wanted) return
     const rate = tally.kills / ((performance.now() - startMs) / 1000)
-    process.stderr.write(`${how}: ${tally.kills} of ${wanted} kills, ${tally.acknowledged} records acknowledged, 0 lost, ${rate.toFixed(1)} kills a second\n`)
+    process.stderr.write(`${how}: ${tally.kills} of ${wanted} kills, ${tally.acknowledged} records acknowledged and found, ${rate.toFixed(1)} kills a second\n`)
   }
   return killAndCheck({ kills: wanted, how, seed, onKill: tell })
 }

@@ -111,6 +111,7 @@ export class EmbeddedManciple implements Manciple, Books {
       return dispatch
     } catch (error) {
       // The disk failed under the hold. A local call costs nothing and may go; a cloud call is decided again, now on a closed ledger.
+      this.#reviewSoon()
       if (local) return dispatch
       this.#onError(error)
       return this.decide(request)
@@ -239,7 +240,12 @@ export class EmbeddedManciple implements Manciple, Books {
     const nowMs = this.#time.now()
     if (entry.overrun) this.#notifier.post(bodies.overrun(entry, dayOf(this.#prepared, nowMs)), nowMs)
     if (entry.price_source !== 'free') this.#reviewSoon()
-    await durable
+    try {
+      await durable
+    } finally {
+      // A disk that has just failed is told at once, not at the next review.
+      if (this.#ledger.fault !== undefined) this.#reviewSoon()
+    }
     return entry
   }
 
