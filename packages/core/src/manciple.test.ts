@@ -307,6 +307,18 @@ describe('notices', () => {
     expect(near[0]).toMatchObject({ scope: 'all.day', severity: 'warning' })
   })
 
+  test('of an own rule about requests come once a day, however many match', async () => {
+    const rule =
+      '{ name: big, conditions: { all: [{ fact: input_tokens, operator: greaterThan, value: 1000 }] }, event: { type: notify, params: { message: a big one } } }'
+    const { settle, clock, notices } = await open(`{ backends: { claude: {}, local: {} }, rules: [${rule}] }`)
+    for (let call = 0; call < 10; call++) await settle(SONNET)
+    await settle({ ...SONNET, inputTokens: 10 }, { inputTokens: 10, outputTokens: 1 })
+    clock.advance(24 * HOUR)
+    for (let call = 0; call < 10; call++) await settle(SONNET)
+    await settled()
+    expect(notices.filter((notice) => notice.kind === 'rule').map((notice) => notice.text)).toEqual(['a big one', 'a big one'])
+  })
+
   test('are remembered over a restart', async () => {
     const folder = await mkdtemp(join(tmpdir(), 'manciple-'))
     const text = '{ budgets: { daily_limit_usd: 0.02 }, backends: { claude: { models: [claude-sonnet-4-20250514] }, local: {} } }'

@@ -125,7 +125,7 @@ class BookLedger implements Ledger {
 
   async release(id: string, reason: string, atMs: number): Promise<void> {
     this.#standing(id)
-    await this.#commit({ type: 'release', id, time: isoInstant(atMs), reason })
+    await this.#commit({ type: 'release', id, time: this.#timestamp(atMs), reason })
   }
 
   adjust(order: AdjustOrder): Settled {

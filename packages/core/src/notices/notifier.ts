@@ -8,6 +8,9 @@ import type { Bus } from './bus.ts'
 import { lastCloudState, type Notice, type NoticeBody } from './notice.ts'
 import { occasions, OrdinaryCall, ruleMatch, type Occasion, type TriggerView } from './triggers.ts'
 
+/** A dispatch rule that matches call after call is looked at once in this span of ledger time: a new episode is told this much late at most. */
+const LOOK_MS = 30_000
+
 /** Raises notices: into the ledger first, then to whoever listens. Never throws into a dispatch. */
 export class Notifier {
   readonly #ledger: Ledger
@@ -18,6 +21,8 @@ export class Notifier {
   readonly #told = new Map<string, number | undefined>()
   /** The latest `local-only` or `restored`. */
   #cloudState: Notice | undefined
+  /** When a rule that matched for a backend was last looked at. */
+  readonly #lookedAt = new WeakMap<Rule, Map<Backend, number>>()
   #fault: Notice | undefined
 
   constructor(ledger: Ledger, bus: Bus, onError: (error: unknown) => void) {
@@ -62,8 +67,12 @@ export class Notifier {
     }
   }
 
-  /** Own rules of the dispatch phase whose event is `notify`. */
+  /** Own rules of the dispatch phase whose event is `notify`. In the path of a decision. */
   ruleMatched(rule: Rule, backend: Backend, prepared: PreparedPolicy, nowMs: number): void {
+    let looked = this.#lookedAt.get(rule)
+    if (looked === undefined) this.#lookedAt.set(rule, (looked = new Map()))
+    if (nowMs - (looked.get(backend) ?? Number.NEGATIVE_INFINITY) < LOOK_MS) return
+    looked.set(backend, nowMs)
     this.#tell(ruleMatch(rule, backend, this.#view(prepared, nowMs)), nowMs)
   }
 

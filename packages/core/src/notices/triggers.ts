@@ -13,20 +13,24 @@ const REMEMBERED_HOLDS = 101
 /** The median is worked out anew after this many holds. */
 const REFRESH_EVERY = 50
 
-/** The median hold of late: what "room for an ordinary call" means. */
+/** The median hold of late: what "room for an ordinary call" means. Worked out when it is asked for, never in the path of a decision. */
 export class OrdinaryCall {
   readonly #recent: Quantities[] = []
   #seen = 0
   #median: Quantities = FIRST_ORDINARY
+  #medianAt = 0
 
   /** @param hold of a cloud call that was not shortened. */
   saw(hold: Quantities): void {
     this.#recent[this.#seen % REMEMBERED_HOLDS] = hold
-    if (this.#seen % REFRESH_EVERY === 0) this.#median = { costNano: middle(this.#recent, 'costNano'), tokens: middle(this.#recent, 'tokens'), requests: 1 }
     this.#seen += 1
   }
 
   get median(): Quantities {
+    if (this.#seen > 0 && (this.#medianAt === 0 || this.#seen - this.#medianAt >= REFRESH_EVERY)) {
+      this.#median = { costNano: middle(this.#recent, 'costNano'), tokens: middle(this.#recent, 'tokens'), requests: 1 }
+      this.#medianAt = this.#seen
+    }
     return this.#median
   }
 }
