@@ -2,8 +2,8 @@ import { closeSync, fdatasync, mkdtempSync, openSync, readFileSync, rmSync, writ
 import { join, resolve } from 'node:path'
 import { DatabaseSync } from 'node:sqlite'
 import { openJsonLedger } from '../../packages/core/src/ledger/json-ledger.ts'
-import type { LedgerPolicy } from '../../packages/core/src/ledger/ledger.ts'
-import type { ReserveOrder, Settlement } from '../../packages/core/src/ledger/record.ts'
+import type { ReserveOrder } from '../../packages/core/src/ledger/record.ts'
+import { policy, settlement } from './ledger-samples.ts'
 
 /** Pairs a round, by how many callers wait at a time: about a second each. */
 const PAIRS: ReadonlyMap<number, number> = new Map([
@@ -24,28 +24,6 @@ export interface LedgerFigures {
   /** The same two steps as transactions of SQLite (WAL, `synchronous=FULL`), which has no group commit: as many at a time make no difference. */
   readonly sqlite_pairs_per_second: number
   readonly times_sqlite: number
-}
-
-const policy: LedgerPolicy = {
-  version: '0123456789ab',
-  text: 'budgets:\n  daily_limit_usd: 5000\n',
-  timezone: 'UTC',
-  limits: [
-    { name: 'all.day', scope: {}, hard: true, quantity: 4e15, unit: 'usd', window: { kind: 'day' } },
-    { name: 'all.month', scope: {}, hard: true, quantity: 4e15, unit: 'usd', window: { kind: 'month', day: 1 } },
-    { name: 'claude.month', scope: { backend: 'claude' }, hard: true, quantity: 4e15, unit: 'usd', window: { kind: 'month', day: 1 } },
-  ],
-}
-const settlement: Settlement = {
-  costNano: 16_500_000,
-  promptTokens: 1500,
-  completionTokens: 800,
-  cacheReadTokens: 0,
-  cacheWriteTokens: 0,
-  reasoningTokens: 0,
-  durationMs: 1834,
-  status: 'ok',
-  usageSource: 'reported',
 }
 
 function orderOf(task: number): ReserveOrder {

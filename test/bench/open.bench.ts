@@ -15,8 +15,9 @@ import { encodeLines } from '../../packages/core/src/ledger/journal-lines.ts'
 import { segmentPath } from '../../packages/core/src/ledger/journal-scan.ts'
 import type { JournalRecord } from '../../packages/core/src/ledger/journal-fields.ts'
 import { openJsonLedger } from '../../packages/core/src/ledger/json-ledger.ts'
-import type { Ledger, LedgerPolicy } from '../../packages/core/src/ledger/ledger.ts'
-import type { ReserveOrder, Settlement } from '../../packages/core/src/ledger/record.ts'
+import type { Ledger } from '../../packages/core/src/ledger/ledger.ts'
+import type { ReserveOrder } from '../../packages/core/src/ledger/record.ts'
+import { policy, settlement } from './ledger-samples.ts'
 
 const ENTRIES = 1_000_000
 const SEGMENT_BYTES = 64 * 2 ** 20
@@ -36,29 +37,6 @@ const MODELS: readonly (readonly [backend: string, model: string, kind: 'cloud' 
   ['local', 'llama3.1:8b', 'local'],
 ]
 const TASK_TYPES = ['chat', 'reasoning', 'bulk']
-
-const policy: LedgerPolicy = {
-  version: '0123456789ab',
-  text: 'budgets: { daily_limit_usd: 4000000 }\n',
-  timezone: 'America/New_York',
-  limits: [
-    { name: 'all.day', scope: {}, hard: true, quantity: 4e15, unit: 'usd', window: { kind: 'day' } },
-    { name: 'all.month', scope: {}, hard: true, quantity: 4e15, unit: 'usd', window: { kind: 'month', day: 1 } },
-    { name: 'claude.month', scope: { backend: 'claude' }, hard: true, quantity: 4e15, unit: 'usd', window: { kind: 'month', day: 1 } },
-  ],
-}
-
-const settlement: Settlement = {
-  costNano: 16_500_000,
-  promptTokens: 1500,
-  completionTokens: 800,
-  cacheReadTokens: 0,
-  cacheWriteTokens: 0,
-  reasoningTokens: 0,
-  durationMs: 1834,
-  status: 'ok',
-  usageSource: 'reported',
-}
 
 export interface OpenFigures {
   readonly entries: number

@@ -1,4 +1,5 @@
 import { factCatalogue, type FactDefinition } from '../policy/facts.ts'
+import { MAX_LEAVES } from '../policy/leaves.ts'
 import type { Condition, Effect, Leaf, Rule } from '../policy/policy.ts'
 import { checkBackendName, type DeclaredBackend } from './backends.ts'
 import { oneLine } from './issues.ts'
@@ -18,7 +19,6 @@ export interface RuleContext {
   readonly areLimitsSound: boolean
 }
 
-const MAX_LEAVES = 10
 const NESTS = ['all', 'any', 'not'] as const
 const PARTS = ['fact', 'operator', 'value'] as const
 const TYPE_WORDS = { string: 'text', number: 'number', list: 'list' } as const

@@ -68,7 +68,6 @@ class HistoryThread implements History {
     const worker = this.#running()
     // A process that waits for an answer stays.
     worker.ref()
-    // oxlint-disable-next-line unicorn/require-post-message-target-origin -- a thread is no window
     worker.postMessage({ id: this.#lastId, ...order })
     return answer.promise
   }
@@ -106,7 +105,6 @@ class HistoryThread implements History {
     if (worker === undefined) return
     worker.ref()
     const exited = new Promise((resolve) => worker.once('exit', resolve))
-    // oxlint-disable-next-line unicorn/require-post-message-target-origin -- a thread is no window
     worker.postMessage('close')
     await exited
   }
