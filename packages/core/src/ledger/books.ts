@@ -2,45 +2,22 @@ import { quantityOf, type CallScope, type Quantities } from '../limit.ts'
 import { NANO_PER_USD } from '../money.ts'
 import type { Notice } from '../notices/notice.ts'
 import { QUARTER_MS, quarterOf } from '../windows.ts'
-import { Cells, type SeriesSnapshot } from './cells.ts'
-import { ImportedIds, type ImportedIdsSnapshot } from './imported-ids.ts'
+import type { BooksSnapshot, PolicyText } from './books-snapshot.ts'
+import { Cells } from './cells.ts'
+import { ImportedIds } from './imported-ids.ts'
 import type { LedgerPolicy, SpendRow } from './ledger.ts'
 import type { Meter } from './meter.ts'
 import { callOf, Metering } from './metering.ts'
-import { NoticeBoard, type NoticesSnapshot } from './notice-board.ts'
-import { Sessions, type SessionsSnapshot } from './sessions.ts'
+import { NoticeBoard } from './notice-board.ts'
+import { Sessions } from './sessions.ts'
+import { OpenHolds, type HoldIndex } from './open-holds.ts'
 import type { Adjustment, Hold, LedgerEntry, LedgerRecord, Observation, ReserveOrder } from './record.ts'
+
+export type { BooksSnapshot, PolicyText } from './books-snapshot.ts'
 
 /** How far the cells reach back beyond the longest window, for reports and the forecast's profile. */
 const HISTORY_MS = 35 * 86_400_000
 const NONE: readonly Meter[] = []
-
-/** What a ledger must know beyond its journal's tail: plain JSON, equal for equal books. */
-export interface BooksSnapshot {
-  readonly format: 1
-  readonly ledger: string
-  readonly lastMs: number
-  /** The cells are whole from here on; ms since the epoch, 0 while nothing has been pruned. */
-  readonly sinceMs: number
-  readonly sessions: SessionsSnapshot
-  readonly policy: PolicyText | null
-  readonly holds: readonly Hold[]
-  readonly presumed: readonly Hold[]
-  readonly cells: readonly SeriesSnapshot[]
-  /** For each `first-use` window, by scope and span, a time at which none was running. */
-  readonly anchors: readonly (readonly [key: string, ms: number])[]
-  readonly observations: readonly Observation[]
-  readonly notices: NoticesSnapshot
-  readonly imported: ImportedIdsSnapshot
-  /** How often the journal has been repaired. */
-  readonly repairs: number
-}
-
-/** A policy as the journal keeps it. */
-export interface PolicyText {
-  readonly version: string
-  readonly text: string
-}
 
 /**
  * The state of a ledger: a projection of its records, the same whether they are made now or replayed.
@@ -53,7 +30,7 @@ export class Books {
   #sinceMs = 0
   #sessions = new Sessions()
   #policy: PolicyText | undefined
-  readonly #open = new Map<string, Hold>()
+  readonly #open = new OpenHolds()
   readonly #presumed = new Map<string, Hold>()
   #cells = new Cells()
   readonly #anchors = new Map<string, number>()
@@ -61,6 +38,8 @@ export class Books {
   #board = new NoticeBoard()
   #imported = new ImportedIds()
   #repairs = 0
+  /** What pacing remembers: JSON that the books keep and do not read. Not of the journal, so a replay from its beginning has none. */
+  pacing: unknown
   /** Set while what the cells lack is being read from the journal. */
   #recalling = false
   /** By the policy in force; undefined before one was taken. */
@@ -75,14 +54,15 @@ export class Books {
     books.#sinceMs = snapshot.sinceMs
     books.#sessions = Sessions.restore(snapshot.sessions)
     books.#policy = snapshot.policy ?? undefined
-    for (const hold of snapshot.holds) books.#open.set(hold.id, hold)
+    for (const hold of snapshot.holds) books.#open.add(hold)
     for (const hold of snapshot.presumed) books.#presumed.set(hold.id, hold)
     books.#cells = Cells.restore(snapshot.cells)
     for (const [key, ms] of snapshot.anchors) books.#anchors.set(key, ms)
-    for (const observation of snapshot.observations) books.#observations.set(observation.backend, observation)
+    for (const observation of snapshot.observations) books.#observations.set(observationKey(observation), observation)
     books.#board = NoticeBoard.restore(snapshot.notices)
     books.#imported = ImportedIds.restore(snapshot.imported)
     books.#repairs = snapshot.repairs
+    books.pacing = snapshot.pacing
     return books
   }
 
@@ -94,7 +74,7 @@ export class Books {
       sinceMs: this.#sinceMs,
       sessions: this.#sessions.snapshot(),
       policy: this.#policy ?? null,
-      holds: [...this.#open.values()],
+      holds: this.#open.values(),
       presumed: [...this.#presumed.values()],
       cells: this.#cells.snapshot(),
       anchors: [...this.#anchors],
@@ -102,6 +82,7 @@ export class Books {
       notices: this.#board.snapshot(),
       imported: this.#imported.snapshot(),
       repairs: this.#repairs,
+      ...(this.pacing === undefined ? {} : { pacing: this.pacing }),
     }
   }
 
@@ -148,7 +129,7 @@ export class Books {
     return this.#metering?.meters ?? NONE
   }
 
-  get openHolds(): ReadonlyMap<string, Hold> {
+  get openHolds(): HoldIndex {
     return this.#open
   }
 
@@ -161,7 +142,7 @@ export class Books {
     return this.#board
   }
 
-  /** The latest observation of each backend. */
+  /** The latest observation of each backend and limit. */
   get observations(): ReadonlyMap<string, Observation> {
     return this.#observations
   }
@@ -178,6 +159,11 @@ export class Books {
 
   spend(startMs: number, endMs: number): readonly SpendRow[] {
     return this.#cells.rows(startMs, endMs)
+  }
+
+  /** Calls of each quarter-hour, by its start in ms, in no order. */
+  get calls(): ReadonlyMap<number, number> {
+    return this.#cells.calls()
   }
 
   /** Names of the hard limits that lack room for a call. */
@@ -229,6 +215,7 @@ export class Books {
   usePolicy(policy: LedgerPolicy, atMs: number): void {
     this.advance(atMs)
     this.#metering = new Metering(policy, this.#nowMs, { cells: this.#cells, open: this.#open, presumed: this.#presumed, anchors: this.#anchors })
+    for (const observation of this.#observations.values()) this.#metering.observe(observation)
     this.#sweptMs = 0
   }
 
@@ -254,8 +241,8 @@ export class Books {
         return this.#saw(record.order.atMs)
       case 'observe':
         // Its time is the provider's: it must not move ledger time.
-        this.#observations.set(record.observation.backend, record.observation)
-        return
+        this.#observations.set(observationKey(record.observation), record.observation)
+        return this.#metering?.observe(record.observation)
       case 'notice':
         return this.#notify(record.notice)
       case 'adjust':
@@ -314,7 +301,7 @@ export class Books {
   #hold(hold: Hold): void {
     if (!this.#sessions.add(hold.id)) return
     this.#saw(hold.atMs)
-    this.#open.set(hold.id, hold)
+    this.#open.add(hold)
     for (const meter of this.#metersOf(callOf(hold))) meter.add(hold.atMs, 'held', quantityOf(meter.limit.unit, hold.estimate))
   }
 
@@ -397,4 +384,8 @@ export class Books {
   #metersOf(call: CallScope): readonly Meter[] {
     return this.#metering?.of(call) ?? NONE
   }
+}
+
+function observationKey({ backend, limit = '' }: Observation): string {
+  return `${backend}\n${limit}`
 }

@@ -79,6 +79,15 @@ export class Cells {
     return totals
   }
 
+  /** All calls, local ones as well, of each quarter-hour, by its start in ms, in no order. */
+  calls(): ReadonlyMap<number, number> {
+    const totals = new Map<number, number>()
+    for (const { quarters, requests } of this.#series) {
+      quarters.forEach((quarter, index) => totals.set(quarter * QUARTER_MS, (totals.get(quarter * QUARTER_MS) ?? 0) + (requests[index] ?? 0)))
+    }
+    return totals
+  }
+
   /** Spend in the quarter-hours that begin in the span, by backend, model and task type. */
   rows(startMs: number, endMs: number): readonly SpendRow[] {
     const rows = new Map<string, SpendRow>()
@@ -128,10 +137,10 @@ export class Cells {
     return this.#series
       .map((series) => ({
         ...series.call,
-        quarters: series.quarters.map((quarter, index) => quarter - (series.quarters[index - 1] ?? 0)),
-        costNano: [...series.costNano],
-        tokens: [...series.tokens],
-        requests: [...series.requests],
+        quarters: stepsOf(series.quarters),
+        costNano: series.costNano.slice(),
+        tokens: series.tokens.slice(),
+        requests: series.requests.slice(),
       }))
       .sort((left, right) => (keyOf(left) + left.kind < keyOf(right) + right.kind ? -1 : 1))
   }
@@ -145,6 +154,13 @@ export class Cells {
     this.#index.set(series.call, series)
     return series
   }
+}
+
+/** A plain loop: a year has 35,000 quarter-hours, and a router waits while its ledger takes a snapshot. */
+function stepsOf(quarters: readonly number[]): readonly number[] {
+  const steps = quarters.slice()
+  for (let index = steps.length - 1; index > 0; index -= 1) steps[index] = (quarters[index] ?? 0) - (quarters[index - 1] ?? 0)
+  return steps
 }
 
 /** The index of the quarter-hour's cell, made where it is missing. Nearly always the last. */

@@ -7,6 +7,7 @@ import type { Books } from './books.ts'
 import type { Ledger, LedgerFault, LedgerPolicy, OpenReport, Reserved, Settled, SpendRow } from './ledger.ts'
 import type { Log } from './log.ts'
 import type { Meter } from './meter.ts'
+import type { HoldIndex } from './open-holds.ts'
 import { adjustmentOf, checkAdjustment, checkImport, importedOf, MAX_CALL_NANO } from './corrections.ts'
 import { adjustedEntry } from './history.ts'
 import type { AdjustOrder, Hold, ImportOrder, LedgerEntry, LedgerRecord, Observation, RefuseOrder, ReserveOrder, Settlement } from './record.ts'
@@ -70,7 +71,7 @@ class BookLedger implements Ledger {
     return this.#books.notices.latest
   }
 
-  get openHolds(): ReadonlyMap<string, Hold> {
+  get openHolds(): HoldIndex {
     return this.#books.openHolds
   }
 
@@ -80,6 +81,18 @@ class BookLedger implements Ledger {
 
   get observations(): ReadonlyMap<string, Observation> {
     return this.#books.observations
+  }
+
+  get calls(): ReadonlyMap<number, number> {
+    return this.#books.calls
+  }
+
+  get pacing(): unknown {
+    return this.#books.pacing
+  }
+
+  set pacing(state: unknown) {
+    this.#books.pacing = state
   }
 
   get wholeSinceMs(): number {

@@ -144,7 +144,17 @@ const RECORDS = {
         candidates: line.candidates,
       },
     })),
-  observe: z.object({ backend: text, used: z.number(), at: text, source: text }).transform((line) => ({ type: 'observe' as const, observation: line })),
+  observe: z
+    .object({
+      backend: text,
+      used: z.number(),
+      at: text,
+      source: text,
+      limit: z.exactOptional(text),
+      settled: z.exactOptional(z.number()),
+      until: z.exactOptional(time),
+    })
+    .transform((line) => ({ type: 'observe' as const, observation: line })),
   notice: z
     .object({
       severity: z.enum(['info', 'advice', 'warning', 'alert']),

@@ -1,5 +1,6 @@
 import type { Limit, MeterState } from '../limit.ts'
 import type { Notice, NoticeBody } from '../notices/notice.ts'
+import type { HoldIndex } from './open-holds.ts'
 import type { AdjustOrder, Hold, ImportOrder, LedgerEntry, Observation, RefuseOrder, ReserveOrder, Settlement } from './record.ts'
 
 /** Why a ledger takes no more cloud calls. */
@@ -88,11 +89,18 @@ export interface Ledger {
   readonly notices: readonly Notice[]
   /** Spend per backend, model and task type over any span of whole quarter-hours within reach. */
   spend(startMs: number, endMs: number): readonly SpendRow[]
+  /** Calls of each quarter-hour as far back as the cells reach, by its start in ms, in no order. */
+  readonly calls: ReadonlyMap<number, number>
+  /**
+   * What pacing remembers: JSON that goes into the checkpoint as it stands when that is written, and is there again when the ledger is opened.
+   * Undefined where none was given, or the checkpoint was lost.
+   */
+  pacing: unknown
   /** Holds not yet settled or released. */
-  readonly openHolds: ReadonlyMap<string, Hold>
+  readonly openHolds: HoldIndex
   /** Holds that processes left open which died: they count as used, never as spent, until their windows end. */
   readonly presumedHolds: ReadonlyMap<string, Hold>
-  /** The latest observation of each backend. */
+  /** The latest observation of each backend and limit. */
   readonly observations: ReadonlyMap<string, Observation>
   /** Spend and ids are whole from here on; ms since the epoch, 0 where nothing has been forgotten. */
   readonly wholeSinceMs: number

@@ -20,11 +20,14 @@ export interface MemoryLedgerOptions {
   readonly ledger?: string
   /** What the ids of its holds begin with; `memory` unless given. */
   readonly session?: string
+  /** What it begins with: books that were read elsewhere, to be asked about and never written back. Empty unless given. */
+  readonly books?: Books
 }
 
 /** A ledger for tests and replays: the same books, gone with the process. */
-export function openMemoryLedger({ ledger = 'memory', session = 'memory' }: MemoryLedgerOptions = {}): Ledger {
-  const books = new Books()
-  books.apply({ type: 'open', ledger, session, time: isoInstant(0), format: 1 })
-  return createLedger({ books, log: FORGETFUL, session, opened: { cutBytes: 0, presumed: [] } })
+export function openMemoryLedger({ ledger = 'memory', session = 'memory', books }: MemoryLedgerOptions = {}): Ledger {
+  if (books !== undefined) return createLedger({ books, log: FORGETFUL, session, opened: { cutBytes: 0, presumed: [] } })
+  const empty = new Books()
+  empty.apply({ type: 'open', ledger, session, time: isoInstant(0), format: 1 })
+  return createLedger({ books: empty, log: FORGETFUL, session, opened: { cutBytes: 0, presumed: [] } })
 }

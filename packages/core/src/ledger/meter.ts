@@ -1,4 +1,4 @@
-import type { Limit, MeterState } from '../limit.ts'
+import type { Limit, MeterState, Reading } from '../limit.ts'
 import { QUARTER_MS, quarterOf, type Bounds, type Calendar } from '../windows.ts'
 
 /** How a use counts: billed, set aside, or set aside by a process that died. */
@@ -37,6 +37,7 @@ export class Meter implements MeterState {
   #settled = 0
   #held = 0
   #presumed = 0
+  #reading: Reading | undefined
   #nowMs: number
   /** When the oldest bucket leaves, so that moving on costs one comparison while nothing ends. */
   #nextMs = Number.NEGATIVE_INFINITY
@@ -60,6 +61,19 @@ export class Meter implements MeterState {
     return this.#presumed
   }
 
+  get reading(): Reading | undefined {
+    return this.#reading !== undefined && this.#nowMs < this.#reading.untilMs ? this.#reading : undefined
+  }
+
+  get beside(): number {
+    return this.#reading === undefined ? 0 : (this.reading?.beside ?? 0)
+  }
+
+  /** Takes the provider's word in the place of any before. */
+  read(reading: Reading | undefined): void {
+    this.#reading = reading
+  }
+
   get bounds(): Bounds | undefined {
     const { window } = this.limit
     if (window.kind === 'rolling') return { startMs: this.#nowMs - window.spanMs, endMs: this.#nowMs }
@@ -71,16 +85,18 @@ export class Meter implements MeterState {
     if (quantity > this.limit.quantity) return undefined
     let used = this.#settled + this.#presumed
     let roomMs = this.#nowMs
+    const { reading } = this
+    if (reading !== undefined && used + reading.beside + quantity > this.limit.quantity) roomMs = reading.untilMs
     for (const bucket of this.#buckets) {
       if (used + quantity <= this.limit.quantity) break
       used -= bucket.settled + bucket.presumed
-      roomMs = bucket.leavesMs
+      roomMs = Math.max(roomMs, bucket.leavesMs)
     }
     return roomMs
   }
 
   fits(quantity: number): boolean {
-    return this.#settled + this.#held + this.#presumed + quantity <= this.limit.quantity
+    return this.#settled + this.#held + this.#presumed + this.beside + quantity <= this.limit.quantity
   }
 
   /** Whether a use at `atMs`, counted before, still counts. */

@@ -4,15 +4,16 @@ import { CallMap } from './call-map.ts'
 import type { Cells } from './cells.ts'
 import type { LedgerPolicy } from './ledger.ts'
 import { Meter, type Standing, type Use } from './meter.ts'
-import type { Hold, ReserveOrder } from './record.ts'
+import type { HoldIndex } from './open-holds.ts'
+import type { ReserveOrder } from './record.ts'
 
 const DAY_MS = 86_400_000
 
 /** All that a meter can be folded from. The maps are the books' own and change with them. */
 export interface Past {
   readonly cells: Cells
-  readonly open: ReadonlyMap<string, Hold>
-  readonly presumed: ReadonlyMap<string, Hold>
+  readonly open: HoldIndex
+  readonly presumed: HoldIndex
   /** For each `first-use` window, by {@link anchorKey}, a time at which none was running and before which nothing changes any more. Ms since the epoch. */
   readonly anchors: ReadonlyMap<string, number>
 }
@@ -143,7 +144,7 @@ export class Metering {
       window.kind === 'rolling' || window.kind === 'first-use'
         ? [...cells.quarters(scope, unit, startMs)].map(([atMs, quantity]) => ({ atMs, standing: 'settled', quantity }))
         : [{ atMs: startMs, standing: 'settled', quantity: cells.sum(scope, unit, startMs, Number.POSITIVE_INFINITY) }]
-    const addHolds = (holds: ReadonlyMap<string, Hold>, standing: Standing): void => {
+    const addHolds = (holds: HoldIndex, standing: Standing): void => {
       for (const hold of holds.values()) {
         if (hold.atMs >= startMs && covers(scope, callOf(hold))) uses.push({ atMs: hold.atMs, standing, quantity: quantityOf(unit, hold.estimate) })
       }

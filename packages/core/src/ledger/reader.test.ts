@@ -1,11 +1,11 @@
 import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { describe, expect, it, onTestFinished } from 'vitest'
+import { describe, expect, it, onTestFinished, test } from 'vitest'
 import type { Notice } from '../notices/notice.ts'
 import { openJsonLedger } from './json-ledger.ts'
 import type { Ledger } from './ledger.ts'
-import { followNotices, readLedger } from './reader.ts'
+import { followNotices, journalEnd, readLedger } from './reader.ts'
 
 const START_MS = Date.UTC(2026, 10, 20, 15)
 const POLICY = { version: 'v1', text: 'budgets: {}', timezone: 'UTC', limits: [] }
@@ -92,6 +92,20 @@ describe('reading a ledger', () => {
   it('needs a folder', async () => {
     await expect(readLedger(newFolder())).rejects.toMatchObject({ code: 'LEDGER_MISSING' })
   })
+})
+
+test('the end of the journal moves with each line, over the ends of segments, and is nowhere before the first', async () => {
+  const folder = newFolder()
+  expect(await journalEnd(folder)).toBeUndefined()
+  const ledger = await open(folder, 500)
+  const ends = [await journalEnd(folder)]
+  for (const episode of ['a', 'b', 'c', 'd', 'e', 'f']) {
+    await raise(ledger, episode)
+    ends.push(await journalEnd(folder))
+  }
+  expect(new Set(ends.map((end) => `${end?.segment} ${end?.bytes}`)).size).toBe(7)
+  expect(ends.at(-1)?.segment).toBeGreaterThan(1)
+  expect(Math.abs((ends.at(-1)?.writtenMs ?? 0) - Date.now())).toBeLessThan(60_000)
 })
 
 describe('following the notices', () => {

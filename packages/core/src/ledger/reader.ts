@@ -8,7 +8,7 @@ import type { Books } from './books.ts'
 import { readCheckpoint } from './checkpoint.ts'
 import { systemDisk } from './disk.ts'
 import { readFault } from './fault-file.ts'
-import { continues, scanJournal, segmentPath, START, type Position, type Scan } from './journal-scan.ts'
+import { continues, listSegments, scanJournal, segmentPath, START, type Position, type Scan } from './journal-scan.ts'
 import type { LedgerFault } from './ledger.ts'
 import { replay } from './replay.ts'
 
@@ -37,6 +37,22 @@ export async function readLedger(folder: string): Promise<LedgerReading> {
   const { books, scan } = await replay(path, false, () => undefined)
   const fault = readFault(path) ?? damageOf(scan)
   return { books, policyText: books.policy?.text, policyVersion: books.policy?.version, fault }
+}
+
+/** The end of a journal, as its file system has it: whether anything has been written since is seen without reading. */
+export interface JournalEnd {
+  readonly segment: number
+  readonly bytes: number
+  /** By the clock of the file system, ms since the epoch. */
+  readonly writtenMs: number
+}
+
+/** @returns undefined where there is no journal yet. */
+export async function journalEnd(folder: string): Promise<JournalEnd | undefined> {
+  const path = resolve(folder)
+  const segment = Math.max(0, ...(await listSegments(path).catch(() => [])))
+  const found = await stat(segmentPath(path, segment)).catch(() => undefined)
+  return found === undefined ? undefined : { segment, bytes: found.size, writtenMs: found.mtimeMs }
 }
 
 /**

@@ -95,13 +95,19 @@ export interface RefuseOrder {
   readonly candidates: Candidates
 }
 
-/** A provider's own reading of a quota. */
+/** A provider's own reading of a quota, and what the ledger knew then. */
 export interface Observation {
   readonly backend: string
-  /** Share of the quota used, 0 to 1. */
+  /** Share of the quota used, 0 to 1, or more. */
   readonly used: number
   readonly at: string
   readonly source: string
+  /** Name of the limit that is the quota. Where one of the three is absent, the reading limits nothing. */
+  readonly limit?: string
+  /** What the ledger had settled of it by then, in the limit's unit. */
+  readonly settled?: number
+  /** When the window ends that it speaks of, ISO 8601 UTC. */
+  readonly until?: string
 }
 
 /** What a correction is of. */
