@@ -16,9 +16,13 @@ const TASKS = {
   start: (args) => run('node', ['demo/dist/main.js', ...args]),
   manciple: (args) => run('node', ['packages/cli/dist/main.js', ...args]),
   test(args) {
-    if (args.length === 0) TASKS.check()
     mkdirSync(join(root, 'test-results'), { recursive: true })
-    run('node', [...VITEST, ...args])
+    if (args.length > 0) return run('node', [...VITEST, ...args])
+    TASKS.check()
+    // First the game's environment, which the tests with a real server use as well. Where it cannot be made, it says so.
+    attempt('node', ['scripts/evennia.mjs'])
+    const failed = [VITEST, ['scripts/evennia.mjs', 'test']].map((task) => attempt('node', task)).some((status) => status !== 0)
+    if (failed) process.exit(1)
   },
   check() {
     run('oxfmt', ['--check', '.'])
@@ -42,12 +46,20 @@ function install() {
     .digest('hex')
   if (existsSync(stamp) && readFileSync(stamp, 'utf8') === lock) return
   console.error('Installing dependencies …')
-  spawn('npx', ['-y', PNPM, 'install', '--frozen-lockfile'])
+  const status = spawn('npx', ['-y', PNPM, 'install', '--frozen-lockfile'])
+  if (status !== 0) process.exit(status)
   writeFileSync(stamp, lock)
 }
 
+/** Ends everything where it fails. */
 function run(command, args) {
-  spawn(join(bin, command), args)
+  const status = attempt(command, args)
+  if (status !== 0) process.exit(status)
+}
+
+/** @returns the exit code of a command of the workspace's own. */
+function attempt(command, args) {
+  return spawn(join(bin, command), args)
 }
 
 function spawn(command, args) {
@@ -58,5 +70,5 @@ function spawn(command, args) {
     env: { ...process.env, PATH: `${bin}${delimiter}${process.env.PATH}` },
   })
   if (error) console.error(`${command}: ${error.message}`)
-  if (status !== 0) process.exit(status ?? (signal ? 1 : 127))
+  return status ?? (signal ? 1 : 127)
 }
