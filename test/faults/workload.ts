@@ -161,7 +161,7 @@ export interface View {
 
 export function viewOf(books: {
   readonly meters: readonly MeterState[]
-  readonly openHolds: ReadonlyMap<string, unknown>
+  readonly openHolds: { keys(): Iterable<string> }
   spend(startMs: number, endMs: number): readonly SpendRow[]
 }): View {
   const rows = books.spend(0, Number.MAX_SAFE_INTEGER)

@@ -1,15 +1,36 @@
 import { readFileSync } from 'node:fs'
 import { MancipleError } from '@manciple/core'
+import { BridgeError } from '@manciple/evennia-adapter'
 import { Command, CommanderError } from 'commander'
 import { defineBudget } from './commands/budget.ts'
 import { defineCheck } from './commands/check.ts'
 import { defineCosts } from './commands/costs.ts'
+import { defineEvennia } from './commands/evennia.ts'
+import { defineExplain } from './commands/explain.ts'
 import { defineHistory } from './commands/history.ts'
+import { defineInit } from './commands/init.ts'
 import { defineLedger } from './commands/ledger.ts'
 import { defineNotices } from './commands/notices.ts'
+import { defineObserve } from './commands/observe.ts'
+import { defineReplay } from './commands/replay.ts'
+import { defineWatch } from './commands/watch.ts'
 import { terminalOf, type Io } from './terminal.ts'
 
 export type { Io } from './terminal.ts'
+
+const EXAMPLES = `
+Exit codes: 0 done, 1 the policy file or the ledger has mistakes, 2 wrong use or
+unreadable, 3 --fail-on found what it asks for.
+
+Examples:
+  $ manciple init
+  $ manciple check configs/budgets.yaml
+  $ manciple watch
+  $ manciple budget --fail-on near
+  $ manciple history --last-week --by day
+  $ manciple explain --backend claude --task-type chat
+  $ manciple notices --follow
+  $ manciple ledger verify`
 
 /** Exit code for a wrong use, a file or ledger that cannot be read, and any other error. */
 const UNUSABLE = 2
@@ -47,18 +68,29 @@ function createProgram(io: Io, done: (code: number) => void): Command {
       getOutHasColors: () => false,
       getErrHasColors: () => false,
     })
-    .addHelpText(
-      'after',
-      '\nExamples:\n  $ manciple check configs/budgets.yaml\n  $ manciple costs\n  $ manciple budget --fail-on near\n  $ manciple history --last-week --by day\n  $ manciple notices --follow\n  $ manciple ledger verify',
-    )
-  for (const define of [defineCheck, defineCosts, defineBudget, defineHistory, defineNotices, defineLedger]) define(program, io, done)
+    .addHelpText('after', EXAMPLES)
+  for (const define of [
+    defineInit,
+    defineCheck,
+    defineCosts,
+    defineBudget,
+    defineWatch,
+    defineHistory,
+    defineExplain,
+    defineReplay,
+    defineNotices,
+    defineObserve,
+    defineLedger,
+    defineEvennia,
+  ])
+    define(program, io, done)
   return program
 }
 
 /** `error CODE: what happened, and what to do`; never a stack. */
 function errorText(error: unknown, io: Io): string {
   const { red } = terminalOf(io).colours
-  if (error instanceof MancipleError) return `${red(`error ${error.code}`)}: ${error.message}`
+  if (error instanceof MancipleError || error instanceof BridgeError) return `${red(`error ${error.code}`)}: ${error.message}`
   return `${red('error')}: ${error instanceof Error ? error.message : String(error)}`
 }
 

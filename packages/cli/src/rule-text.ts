@@ -3,9 +3,14 @@ import type { Condition, Rule } from '@manciple/core'
 /** A rule as it would stand under `rules:`, in YAML that may be pasted there; above it, as a comment, where it comes from. */
 export function ruleYaml({ name, conditions, event, line }: Rule): string {
   const { limit } = event.params
-  const origin = [...(line === undefined ? [] : [`line ${line}`]), ...(limit === undefined ? [] : [`limit ${limit}`])]
-  const comment = origin.length === 0 ? [] : [`# ${origin.join(', ')}`]
-  return [...comment, `- name: ${scalar(name)}`, '  conditions:', ...conditionLines(conditions).map((text) => `    ${text}`), ...eventLines(event)].join('\n')
+  const origin = [line === undefined ? 'by default' : `line ${line}`, ...(limit === undefined ? [] : [`limit ${limit}`])]
+  return [
+    `# ${origin.join(', ')}`,
+    `- name: ${scalar(name)}`,
+    '  conditions:',
+    ...conditionLines(conditions).map((text) => `    ${text}`),
+    ...eventLines(event),
+  ].join('\n')
 }
 
 function conditionLines(condition: Condition): string[] {

@@ -1,5 +1,12 @@
+import type { Readable, Writable } from 'node:stream'
 import { stripVTControlCharacters } from 'node:util'
 import picocolors from 'picocolors'
+
+/** A terminal that keys can be read from. */
+export interface Dialogue {
+  readonly input: Readable
+  readonly output: Writable
+}
 
 /** What a command talks to: the process's own streams and environment, or a test's. */
 export interface Io {
@@ -10,8 +17,10 @@ export interface Io {
   readonly isTTY: boolean
   /** Width of the terminal; undefined where there is none. */
   readonly columns: number | undefined
-  /** Ends `notices --follow`: Ctrl-C. */
+  /** Ends `notices --follow` and `watch`: Ctrl-C. */
   readonly signal?: AbortSignal
+  /** Absent where there is no terminal on both sides: then nothing is asked and no key is read. */
+  readonly dialogue?: Dialogue
 }
 
 /** Signs that a terminal can draw, and what stands for them in a file or a pipe. */

@@ -1,17 +1,24 @@
 import type { CandidateRecord, Verdict } from './decision.ts'
 import { freeOf, type MeterState, type Unit } from './limit.ts'
 import { best, recordOf, type Assessment } from './policy/decide.ts'
+import type { Pacer } from './pacer.ts'
+import type { PacedReason } from './policy/paced-reasons.ts'
 import type { PreparedPolicy } from './policy/prepare.ts'
 import { reasonsFor, verdictOf } from './policy/reasons.ts'
 import type { RuleExplanation } from './policy/rule-set.ts'
 import type { CheckedRequest } from './request.ts'
+import { whatIf, withRoom, type Judged, type WhatIf } from './what-if.ts'
 
 export interface CandidateExplanation {
   readonly candidate: CandidateRecord
+  /** What pacing took off its score for what the call draws from quotas; below 0 where what is paid for would lapse. */
+  readonly toll: number
   /** Every dispatch rule, whether it matched, and the facts that it read: asked of json-rules-engine itself. */
   readonly rules: readonly RuleExplanation[]
   /** What each limit that covers the candidate has left, in its unit. */
   readonly headroom: readonly { readonly limit: string; readonly unit: Unit; readonly free: number }[]
+  /** What would have to be different for it to be taken; absent for the one that is. */
+  readonly whatIf?: WhatIf
 }
 
 /** What would be decided now, and why. Nothing is reserved. */
@@ -31,14 +38,40 @@ export async function explainRequest(
   meters: readonly MeterState[],
   nowMs: number,
   cloudClosed: boolean,
+  pacer: Pick<Pacer, 'scores' | 'reasons'>,
 ): Promise<Explanation> {
+  const judge = (totals: readonly MeterState[]): readonly Assessment[] => prepared.planner.plan(request, totals, nowMs, cloudClosed, pacer.scores)
+  return explainJudged({ request, meters, nowMs, paced: pacer.reasons, judge }, prepared)
+}
+
+/** A decision that can be looked at from all sides. */
+export interface Question {
+  readonly request: CheckedRequest
+  readonly meters: readonly MeterState[]
+  readonly nowMs: number
+  readonly paced: ReadonlyMap<string, PacedReason>
+  /** Judges the request on these totals: the same candidates in the same order. */
+  judge(meters: readonly MeterState[]): readonly Assessment[]
+}
+
+/** @throws MancipleError `RULES_DISAGREE` as {@link explainRequest}. */
+export async function explainJudged({ request, meters: live, nowMs, paced, judge }: Question, prepared: PreparedPolicy): Promise<Explanation> {
   const { planner, policy } = prepared
-  const assessments = planner.plan(request, meters, nowMs, cloudClosed)
+  // The engine answers later, when totals have moved on: all that looks at them is done before.
+  const meters = live.map(still)
+  const assessments = judge(meters)
   const taken = best(assessments)
-  const reasons = reasonsFor(request, assessments, taken, planner, meters)
-  const explained = assessments.map(async (assessment): Promise<CandidateExplanation> => {
-    const headroom = planner.limitsOf(assessment.backend, assessment.model, request.taskType).flatMap((index) => headroomOf(meters[index]))
-    return { candidate: recordOf(assessment, planner, taken), headroom, rules: await rulesOf(assessment, prepared) }
+  const reasons = reasonsFor(request, assessments, taken, { planner, meters, nowMs, paced })
+  const asked = assessments.map((assessment) => rulesOf(assessment, prepared))
+  const judged: Judged = { request, planner, meters, assessments, judge }
+  const rooms = assessments.map((_, index) => withRoom(judged, index))
+  const rules = await Promise.all(asked)
+  const winnersRules = rules[assessments.findIndex((assessment) => assessment === taken)] ?? []
+  const candidates = assessments.map((assessment, index): CandidateExplanation => {
+    const headroom = planner.limitsOf(assessment.backend, assessment.model, request.taskType).flatMap((limit) => headroomOf(meters[limit]))
+    const own = rules[index] ?? []
+    const other = whatIf(judged, index, rooms[index], own, winnersRules)
+    return { candidate: recordOf(assessment, planner, taken), toll: assessment.toll, headroom, rules: own, ...(other === undefined ? {} : { whatIf: other }) }
   })
   return {
     verdict: verdictOf(request, taken),
@@ -46,8 +79,14 @@ export async function explainRequest(
     model: taken?.model,
     reasons,
     policy: policy.version,
-    candidates: await Promise.all(explained),
+    candidates,
   }
+}
+
+/** As it stands now. */
+function still(meter: MeterState): MeterState {
+  const { limit, settled, held, presumed, beside, reading, bounds } = meter
+  return { limit, settled, held, presumed, beside, reading, bounds, roomAt: (quantity) => meter.roomAt(quantity) }
 }
 
 async function rulesOf(assessment: Assessment, { planner }: PreparedPolicy): Promise<readonly RuleExplanation[]> {

@@ -1,6 +1,6 @@
-import { formatUsd, nanoToUsd, type CostsReport, type Spend } from '@manciple/core'
+import { formatUsd, nanoToUsd, type CostsReport, type OutsideView, type Spend } from '@manciple/core'
 import type { Command } from 'commander'
-import { decimalsFor, shortCount } from '../amounts.ts'
+import { decimalsFor, jsonText, shortCount } from '../amounts.ts'
 import { addLedgerOptions, banner, faultText, footer, openView, type LedgerOptions } from '../outside.ts'
 import { renderTable, type Column, type Row } from '../table.ts'
 import { terminalOf, type Io, type Terminal } from '../terminal.ts'
@@ -9,7 +9,10 @@ export function defineCosts(program: Command, io: Io, done: (code: number) => vo
   addLedgerOptions(program.command('costs'))
     .summary('what has been spent today and this month, by backend')
     .description('What has been spent today and this month, by backend, at list price. Works beside a running router.')
-    .addHelpText('after', '\nExamples:\n  $ manciple costs\n  $ manciple costs --ledger /var/lib/router/ledger\n  $ manciple costs --json | jq .month.costUsd')
+    .addHelpText(
+      'after',
+      '\nExit codes: 0 shown, 2 wrong use, or no ledger to read.\n\nExamples:\n  $ manciple costs\n  $ manciple costs --ledger /var/lib/router/ledger\n  $ manciple costs --json | jq .month.costUsd',
+    )
     .action(async (options: LedgerOptions) => done(await costs(io, options)))
 }
 
@@ -17,8 +20,7 @@ async function costs(io: Io, options: LedgerOptions): Promise<number> {
   const view = await openView(options)
   const report = view.costs()
   if (options.json) {
-    const figures = { ...report, today: withUsd(report.today), month: withUsd(report.month), backends: report.backends.map(backendJson) }
-    io.stdout.write(`${JSON.stringify({ ...figures, lastRecord: view.lastRecord, fault: view.fault ?? null }, null, 2)}\n`)
+    io.stdout.write(jsonText(costsFigures(view, report)))
     return 0
   }
   const terminal = terminalOf(io)
@@ -27,10 +29,17 @@ async function costs(io: Io, options: LedgerOptions): Promise<number> {
   return 0
 }
 
+/** The report for programs: in USD too. */
+export function costsFigures({ lastRecord, fault }: OutsideView, report: CostsReport): Record<string, unknown> {
+  const figures = { ...report, today: withUsd(report.today), month: withUsd(report.month), backends: report.backends.map(backendJson) }
+  return { ...figures, lastRecord, fault: fault ?? null }
+}
+
 const right = (head: string): Column => ({ head, align: 'right' })
 const COLUMNS: readonly Column[] = [{ head: 'backend' }, right('today'), right('calls'), right('tokens'), right('this month'), right('calls'), right('tokens')]
 
-function costsTable({ backends, today, month }: CostsReport, terminal: Terminal): string {
+/** The report for people. */
+export function costsTable({ backends, today, month }: CostsReport, terminal: Terminal): string {
   const days = decimalsFor([today, ...backends.map((one) => one.today)].map(({ costNano }) => costNano))
   const months = decimalsFor([month, ...backends.map((one) => one.month)].map(({ costNano }) => costNano))
   const cells = (name: string, day: Spend, whole: Spend): string[] => [name, ...spendCells(day, days), ...spendCells(whole, months)]

@@ -47,6 +47,8 @@ const EXAMPLES = `
 Days, weeks and months are those of the policy's time zone.
 --until with a date takes in that day.
 
+Exit codes: 0 shown, 2 wrong use, or no ledger to read.
+
 Examples:
   $ manciple history --last-week
   $ manciple history --last-month --by day

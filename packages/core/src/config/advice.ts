@@ -1,12 +1,15 @@
 import type { Limit, Scope } from '../limit.ts'
 import { formatUsd } from '../money.ts'
+import type { Rule } from '../policy/policy.ts'
 import type { PriceOverride } from '../pricing/price-book.ts'
 import type { Window } from '../windows.ts'
 import { formatAmount } from './amount.ts'
 import type { DeclaredBackend } from './backends.ts'
+import { oneLine } from './issues.ts'
 import type { DeclaredLimit } from './limits.ts'
 import { nearest } from './nearest.ts'
 import type { Tree } from './tree.ts'
+import { factsInTheWay } from './unmatchable.ts'
 
 /**
  * Below this multiple of the even pace, a daily limit keeps a month's quota from being used up:
@@ -22,6 +25,7 @@ export function adviseOn(
   backends: readonly DeclaredBackend[],
   declared: readonly DeclaredLimit[],
   prices: ReadonlyMap<string, PriceOverride>,
+  rules: readonly Rule[],
 ): void {
   const limits = declared.map(({ limit }) => limit)
   for (const each of declared) {
@@ -31,6 +35,7 @@ export function adviseOn(
   adviseOnLocal(tree, backends, declared)
   adviseOnUncovered(tree, backends, limits)
   adviseOnPrices(tree, backends, prices)
+  adviseOnRules(tree, rules, backends, prices)
 }
 
 /** A limit that another one, at least as wide and as long, always reaches first. */
@@ -95,6 +100,21 @@ function adviseOnPrices(tree: Tree, backends: readonly DeclaredBackend[], prices
       found: model,
       expected: 'the name of a model as its backend lists it',
       hint: `did you mean \`${meant}\`?`,
+      at: 'key',
+    })
+  }
+}
+
+function adviseOnRules(tree: Tree, rules: readonly Rule[], backends: readonly DeclaredBackend[], prices: ReadonlyMap<string, PriceOverride>): void {
+  const priced = new Set(prices.keys())
+  for (const [index, { name, conditions }] of rules.entries()) {
+    const facts = factsInTheWay(conditions, backends, priced)
+    if (facts === undefined) continue
+    tree.advise(['rules', index, 'conditions'], {
+      message: `No request can match the rule \`${oneLine(name)}\``,
+      found: `conditions that no ${facts.join(' and ')} can meet`,
+      expected: 'conditions that some request can meet at some time',
+      hint: 'all parts of an `all` must be true at once; `any` is content with one of them',
       at: 'key',
     })
   }

@@ -13,14 +13,22 @@ const REFUSED_KEYS: ReadonlyMap<string, string> = new Map([
   ['condition', 'conditions have no names; write the condition out'],
 ])
 
-/** Adds what zod found wrong with the form of the file, in the words of the policy file. */
-export function addFormMistakes(tree: Tree, file: unknown): void {
-  for (const issue of fileSchema.safeParse(file).error?.issues ?? []) addIssue(tree, file, issue, issue.path as Path)
+/** A kind of file, and what to call it. */
+export interface Form {
+  readonly schema: z.ZodType
+  readonly name: string
 }
 
-function addIssue(tree: Tree, file: unknown, issue: z.core.$ZodIssue, path: Path): void {
+const POLICY: Form = { schema: fileSchema, name: 'a policy' }
+
+/** Adds what zod found wrong with the form of a file, in the words of the file: of a policy unless another form is given. */
+export function addFormMistakes(tree: Tree, file: unknown, form: Form = POLICY): void {
+  for (const issue of form.schema.safeParse(file).error?.issues ?? []) addIssue(tree, file, issue, issue.path as Path, form)
+}
+
+function addIssue(tree: Tree, file: unknown, issue: z.core.$ZodIssue, path: Path, form: Form): void {
   if (issue.code === 'unrecognized_keys') {
-    const known = knownKeys(fileSchema, path)
+    const known = knownKeys(form.schema, path)
     for (const key of issue.keys.slice(0, MAX_ISSUES)) tree.add([...path, key], unknownKey(key, path, known))
     return
   }
@@ -30,13 +38,13 @@ function addIssue(tree: Tree, file: unknown, issue: z.core.$ZodIssue, path: Path
   }
   const inner = issue.code === 'invalid_union' ? issue.errors.find(reachesInside) : undefined
   if (inner !== undefined) {
-    for (const deeper of inner) addIssue(tree, file, deeper, [...path, ...(deeper.path as Path)])
+    for (const deeper of inner) addIssue(tree, file, deeper, [...path, ...(deeper.path as Path)], form)
     return
   }
   const value = valueAt(file, path)
   if (value === undefined) return tree.add(path, { message: `\`${formatPath(path)}\` is missing`, expected: issue.message })
   tree.add(path, {
-    message: path.length === 0 ? 'The file is not a policy' : `\`${formatPath(path)}\` cannot be used as it stands`,
+    message: path.length === 0 ? `The file is not ${form.name}` : `\`${formatPath(path)}\` cannot be used as it stands`,
     expected: issue.message,
     ...hinted(hintFor(issue, value)),
   })

@@ -46,7 +46,8 @@ describe('The policy file of the brief', () => {
 
   it('stands word for word in configs/budgets.yaml, which means the same', () => {
     expect(shipped).toContain(BRIEF)
-    expect({ ...policyOf(shipped), text: '' }).toEqual({ ...policyOf(BRIEF), text: '' })
+    const plain = (text: string) => ({ ...policyOf(text), text: '', origins: undefined })
+    expect(plain(shipped)).toEqual(plain(BRIEF))
   })
 
   it('gives its limits, in order, and the defaults', () => {

@@ -1,18 +1,18 @@
 import type { Limit } from '../limit.ts'
-import type { Floors, Policy } from '../policy/policy.ts'
+import type { Floors, Origin, Policy } from '../policy/policy.ts'
 import type { PriceOverride } from '../pricing/price-book.ts'
 import { isZone } from '../windows.ts'
 import { adviseOn } from './advice.ts'
 import { checkBackendName, readBackends, type DeclaredBackend } from './backends.ts'
 import { sortIssues, withoutByteOrderMark, type Issue } from './issues.ts'
-import { readLimits, withQuotas } from './limits.ts'
+import { readLimits, withQuotas, type DeclaredLimit } from './limits.ts'
 import { addFormMistakes } from './mistakes.ts'
 import { nearest } from './nearest.ts'
 import { readRules } from './rules.ts'
 import { backendKey, budgetsSchema, priceSchema, sections } from './schema.ts'
 import { entriesOf, fieldOf, sound } from './sections.ts'
 import { readSyntax } from './syntax.ts'
-import { Tree } from './tree.ts'
+import { Tree, type Path } from './tree.ts'
 
 /** A policy with advice on it, or everything that is wrong with its file. Issues come in the order of the file. */
 export type Parsed =
@@ -53,9 +53,10 @@ export function parsePolicy(text: string, version: string): Parsed {
     prices,
     maxOutputTokens: sound(sections.max_output_tokens, fieldOf(file, 'max_output_tokens')) ?? 8192,
     rules,
+    origins: readOrigins(tree, file, declared),
   }
   if (tree.issues.length > 0) return { ok: false, issues: sortIssues(tree.issues) }
-  adviseOn(tree, backends, declared, prices)
+  adviseOn(tree, backends, declared, prices, rules)
   return { ok: true, policy, advice: sortIssues(tree.advice) }
 }
 
@@ -70,6 +71,12 @@ function readTimezone(tree: Tree, file: unknown): string {
     })
   }
   return timezone ?? 'UTC'
+}
+
+function readOrigins(tree: Tree, file: unknown, declared: readonly DeclaredLimit[]): ReadonlyMap<string, Origin> {
+  const places = declared.map(({ limit, path }): readonly [string, Path] => [limit.name, path])
+  const floors = entriesOf(fieldOf(file, 'floors')).map(([key]): readonly [string, Path] => [`floors.${key}`, ['floors', key]])
+  return new Map([...places, ...floors].map(([name, path]) => [name, tree.origin(path)]))
 }
 
 function readFloors(section: unknown): Floors {

@@ -1,4 +1,5 @@
 import { isMap, isScalar, isSeq, type LineCounter, type ParsedNode, type Scalar } from 'yaml'
+import type { Origin } from '../policy/policy.ts'
 import { oneLine, type Issue } from './issues.ts'
 
 /** From the root of the file to a value: keys of mappings, indexes of lists. */
@@ -68,6 +69,10 @@ export class Tree {
 
   line(path: Path): number {
     return this.#position(this.#find(path).value).line
+  }
+
+  origin(path: Path): Origin {
+    return { ...this.#position(this.#find(path).value), path: formatPath(path) }
   }
 
   /** The file's plain value: strings, numbers, booleans, null, lists and mappings. What YAML may read otherwise than it looks is added to the issues. */

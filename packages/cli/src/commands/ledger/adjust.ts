@@ -22,6 +22,8 @@ const EXAMPLES = `
 Figures are what the books lack, or, negative, what they have too much. They
 count in the windows of --time; no window of a limit can fall below zero.
 
+Exit codes: 0 corrected, 2 wrong use, locked or unreadable.
+
 Examples:
   $ manciple ledger adjust --backend claude --cost -1.25 --reason "refund 4711"
   $ manciple ledger adjust --backend gpt --cost 0.80 --time 2026-04-02T14:30 \\

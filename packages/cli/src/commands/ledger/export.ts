@@ -14,6 +14,8 @@ const EXAMPLES = `
 Days are those of the policy's time zone. --until with a date takes in that day.
 Imports have the status imported, corrections adjusted.
 
+Exit codes: 0 exported, 2 wrong use or unreadable.
+
 Examples:
   $ manciple ledger export > all.csv
   $ manciple ledger export --since 2026-04-01 --until 2026-04-30 > april.csv

@@ -16,6 +16,8 @@ them. JSON lines have the same fields. Folders are searched for *.jsonl.
 A cost that is not given is computed at list price, or by the policy's own.
 The same call counts once, however often it is imported.
 
+Exit codes: 0 imported, 2 mistakes in a file, locked or unreadable.
+
 Examples:
   $ manciple ledger import spend-before.csv
   $ manciple ledger import ~/.claude/projects --backend claude
@@ -46,5 +48,6 @@ function asText({ files, calls, imported, known, costNano, tokens, from, to }: I
   const read = `${counted(calls, 'call')} in ${counted(files, 'file')}`
   const before = known === 0 ? '' : `, ${shortCount(known)} known before`
   if (imported === 0) return `${bold(green('ok'))}: ${read}${before}: nothing new.`
-  return `${bold(green('ok'))}: ${read}${before}.\nImported ${counted(imported, 'call')}: ${formatUsd(costNano, decimalsFor([costNano]))}, ${shortCount(tokens)} tokens, ${from ?? ''} to ${to ?? ''}.`
+  return `${bold(green('ok'))}: ${read}${before}.\nImported ${counted(imported, 'call')}: ${formatUsd(costNano, decimalsFor([costNano]))}, ${shortCount(tokens)} tokens,
+from ${from ?? ''} to ${to ?? ''}.`
 }

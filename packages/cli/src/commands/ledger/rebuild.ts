@@ -10,6 +10,8 @@ interface RebuildOptions {
 }
 
 const EXAMPLES = `
+Exit codes: 0 rebuilt, 2 wrong use or unreadable.
+
 Examples:
   $ manciple ledger rebuild
   $ manciple ledger rebuild --ledger /var/lib/router/ledger`

@@ -8,6 +8,8 @@ import { printable, terminalOf, wrap, type Io } from '../../terminal.ts'
 const EXAMPLES = `
 Nothing is deleted: all that is cut stays in the folder, in cut-….
 
+Exit codes: 0 repaired, or nothing to repair; 2 locked or unreadable.
+
 Examples:
   $ manciple ledger repair
   $ manciple ledger repair --json | jq .lost`

@@ -13,6 +13,8 @@ interface StatsOptions {
 /** Presumed holds that are listed; `--json` has all. */
 const LISTED = 20
 const EXAMPLES = `
+Exit codes: 0 shown, 2 wrong use or unreadable.
+
 Examples:
   $ manciple ledger stats
   $ manciple ledger stats --json | jq .types.settle`
