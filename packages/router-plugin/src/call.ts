@@ -1,4 +1,4 @@
-import type { Dispatch, Outcome, Usage } from '@manciple/core'
+import type { CallStatus, Dispatch, Outcome, Usage } from '@manciple/core'
 import { MancipleError } from '@manciple/core'
 
 /** What one attempt is accounted by. */
@@ -11,10 +11,14 @@ export interface CallTerms {
   readonly inputTokens: number
   /** Forced onto the request, times the answers asked for: no output is larger. */
   readonly outputBound: number
+  /** Whether the model may write what the stream does not show, such as hidden reasoning: then only the output bound bounds what it has written. */
+  readonly hiddenOutput?: boolean
+  /** Whether the input may be written to a cache at a price of its own. Asked where the provider has not reported it: it is billed as if all of it were. */
+  readonly writesCache?: () => boolean
   /** Real ms after which a call of which nothing more is heard is settled. */
   readonly timeoutMs: number
   /** Called once, when the call has been settled or released. */
-  readonly onEnd: (call: Call) => void
+  readonly onEnd?: (call: Call) => void
   /** Called when the books did not take what was reported. */
   readonly onFault: (error: unknown) => void
 }
@@ -29,7 +33,8 @@ export class Call {
   readonly #terms: CallTerms
   readonly #startedMs = performance.now()
   readonly #timer: NodeJS.Timeout
-  #streamedBytes = 0
+  /** Since the last usage. */
+  #unreportedBytes = 0
   #streaming = false
   #usage: Usage | undefined
   #ended = false
@@ -49,21 +54,32 @@ export class Call {
     return this.#streaming
   }
 
-  /** A chunk of a stream: how much output it brought, and the usage reported up to now. */
-  progress(outputBytes: number, usage: Usage | undefined): void {
-    this.#streaming = true
-    this.#streamedBytes += outputBytes
-    this.#usage = usage ?? this.#usage
+  /** Something came that is not output: the provider is alive. */
+  heard(): void {
+    if (!this.#ended) this.#timer.refresh()
   }
 
-  /** The whole answer came. Bills the usage reported with it, else the hold. */
-  answered(usage: Usage | undefined = this.#usage): void {
-    this.#settle(usage === undefined ? { status: 'ok' } : { status: 'ok', usage })
+  /** A chunk of a stream: how much output it brought, and the usage where it reports all up to now. */
+  progress(outputBytes: number, usage: Usage | undefined): void {
+    this.heard()
+    this.#streaming = true
+    if (usage === undefined) this.#unreportedBytes += outputBytes
+    else {
+      this.#usage = usage
+      this.#unreportedBytes = 0
+    }
+  }
+
+  /** The whole answer came. Bills the usage reported with it; where that is missing, what is known of it, else the hold. */
+  answered(usage?: Usage): void {
+    const reported = usage ?? (this.#unreportedBytes === 0 ? this.#usage : undefined)
+    if (reported === undefined) this.#settleKnown('ok')
+    else this.#settle({ status: 'ok', usage: reported })
   }
 
   /** The answer did not come whole, or nothing says that it did. Bills the input and the output so far, or, before a first token, the hold. */
-  abandon(status: 'error' | 'cut' | 'expired'): void {
-    this.#settle(this.#streaming ? { status, usage: this.#soFar(), usageSource: 'partial' } : { status })
+  abandon(status: Exclude<CallStatus, 'ok'>): void {
+    this.#settleKnown(status)
   }
 
   /** The call was never served. */
@@ -71,11 +87,18 @@ export class Call {
     if (this.#end()) this.#watch(this.#terms.dispatch.release(reason))
   }
 
-  /** No token is shorter than a byte, so bytes bound what has been written so far; what the provider has reported is exact. */
-  #soFar(): Usage {
-    const seen = Math.min(this.#streamedBytes, this.#terms.outputBound)
-    if (this.#usage === undefined) return { inputTokens: this.#terms.inputTokens, outputTokens: seen }
-    return this.#usage
+  #settleKnown(status: CallStatus): void {
+    const usage = this.#soFar()
+    this.#settle(usage === undefined ? { status } : { status, usage, usageSource: 'partial' })
+  }
+
+  /** No token is shorter than a byte, so bytes bound what has been written since the last usage; what the provider has reported is exact. */
+  #soFar(): Usage | undefined {
+    const { inputTokens, outputBound, hiddenOutput, writesCache } = this.#terms
+    if (!this.#streaming || (hiddenOutput === true && this.#usage === undefined)) return undefined
+    const known = this.#usage ?? { inputTokens, outputTokens: 0, ...(writesCache?.() === true ? { cacheWriteTokens: inputTokens } : {}) }
+    const written = hiddenOutput === true && this.#unreportedBytes > 0 ? outputBound : known.outputTokens + this.#unreportedBytes
+    return { ...known, outputTokens: Math.max(known.outputTokens, Math.min(written, outputBound)) }
   }
 
   #settle(outcome: Outcome): void {
@@ -94,7 +117,7 @@ export class Call {
     if (this.#ended) return false
     this.#ended = true
     clearTimeout(this.#timer)
-    this.#terms.onEnd(this)
+    this.#terms.onEnd?.(this)
     return true
   }
 

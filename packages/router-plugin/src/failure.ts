@@ -22,9 +22,12 @@ const REJECTED: ReadonlySet<number> = new Set([400, 413, 415, 422])
 /** Only what is known not to have been served is free: an error of another kind, such as a time-out or an answer that cannot be read, is `unknown`. */
 export function failureOf(message: string): Failure {
   const status = Number(STATUS.exec(message)?.[1])
-  if (status >= 400) {
-    if (TIMEOUTS.has(status)) return 'unknown'
-    return REJECTED.has(status) ? 'rejected' : 'unserved'
-  }
+  if (status >= 400) return failureOfStatus(status)
   return CONNECTION.test(message) ? 'unserved' : 'unknown'
+}
+
+/** The same by the HTTP status of the answer. One below 400 began to serve the call. */
+export function failureOfStatus(status: number): Failure {
+  if (status < 400 || TIMEOUTS.has(status)) return 'unknown'
+  return REJECTED.has(status) ? 'rejected' : 'unserved'
 }

@@ -1,3 +1,5 @@
+export { Call } from './call.ts'
+export type { CallTerms } from './call.ts'
 export { AUTO_MODEL, PLUGIN_CONTRACT, PLUGIN_ERRORS, PluginError } from './contract.ts'
 export type { HostModel, PluginErrorCode } from './contract.ts'
 export type { PluginConfig } from './config.ts'

@@ -249,12 +249,14 @@ describe('a stream', () => {
     expect(fake.fates[0]?.outcomes).toMatchObject([{ status: 'ok', usage: { inputTokens: 90, outputTokens: 12, cacheReadTokens: 30 } }])
   })
 
-  test('that ends well without a usage is billed by its hold', async () => {
+  test('that ends well without a usage is billed for its input and what it wrote', async () => {
     const context = contextOf()
     await plugin.beforeModel(context)
     await plugin.afterChunk({ ...context, chunk: chunk('hello') })
     await plugin.afterChunk({ ...context, chunk: undefined, finalChunk: true } as unknown as IRequestContext)
-    expect(fake.fates[0]?.outcomes).toEqual([{ status: 'ok', durationMs: expect.any(Number) }])
+    expect(fake.fates[0]?.outcomes).toEqual([
+      { status: 'ok', durationMs: expect.any(Number), usage: { inputTokens: 100, outputTokens: 5 }, usageSource: 'partial' },
+    ])
   })
 
   test('that is cut is billed for its input and the output so far, and is not tried again', async () => {

@@ -8,7 +8,7 @@ import type { PluginConfig } from './config.ts'
 import { PluginError } from './contract.ts'
 import { failureOf } from './failure.ts'
 import { readTaskHeaders } from './headers.ts'
-import { boundByBytes, joinUsage, outputBytes, usageOfOpenAi } from './openai.ts'
+import { boundByBytes, joinUsage, outputBytes, usageOfOpenAi } from './wire/openai-chat.ts'
 import { Router } from './plugin.ts'
 import type { DecidingManciple, RouteRequest } from './plugin.ts'
 
@@ -93,7 +93,7 @@ export class MancipleGatewayPlugin implements ILLMPlugin {
     // The gateway's own sums turn nested counts into NaN: read the chunk itself. The last one is empty.
     const usage = joinUsage(context.plugin_data.get(STREAMED_USAGE), context.chunk?.usage)
     context.plugin_data.set(STREAMED_USAGE, usage)
-    call.progress(outputBytes(context.chunk?.content), usageOfOpenAi(usage))
+    call.progress(outputBytes(context.chunk?.content), context.chunk?.usage === undefined ? undefined : usageOfOpenAi(usage))
     if (context.finalChunk === true) call.answered()
   }
 

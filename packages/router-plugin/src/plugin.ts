@@ -4,6 +4,7 @@ import { Call } from './call.ts'
 import { AUTO_MODEL, PluginError } from './contract.ts'
 import type { HostModel } from './contract.ts'
 import type { TaskHeaders } from './headers.ts'
+import { mayHideReasoning } from './wire/openai.ts'
 
 /** What a host asks for one attempt at one request. */
 export interface RouteRequest {
@@ -97,12 +98,14 @@ export class Router {
   }
 
   #open(request: RouteRequest, dispatch: Dispatch, backend: string, hold: string): Call {
+    const { maxOutputTokens, model = '' } = dispatch.decision
     const call = new Call({
       dispatch,
       id: hold,
       backend,
       inputTokens: request.inputTokens,
-      outputBound: dispatch.decision.maxOutputTokens * (request.n ?? 1),
+      outputBound: maxOutputTokens * (request.n ?? 1),
+      hiddenOutput: mayHideReasoning(model, undefined),
       timeoutMs: this.#options.callTimeoutMs,
       onEnd: ({ id }) => this.#calls.delete(id),
       onFault: this.#options.onFault,

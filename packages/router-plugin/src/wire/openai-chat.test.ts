@@ -1,5 +1,5 @@
 import { describe, expect, test } from 'vitest'
-import { boundByBytes, joinUsage, outputBytes, usageOfOpenAi } from './openai.ts'
+import { boundByBytes, joinUsage, outputBytes, usageOfOpenAi } from './openai-chat.ts'
 
 describe('usage', () => {
   test('is read with its cached and reasoning parts', () => {
