@@ -5,51 +5,50 @@ export type ImportedIdsSnapshot = readonly (readonly [quarterMs: number, ids: re
 
 /** What was imported, as far back as the cells reach: so that it counts once, however often it is imported. */
 export class ImportedIds {
-  readonly #quarters = new Map<string, number>()
+  readonly #ids = new Set<string>()
+  readonly #quarters = new Map<number, string[]>()
   /** Routers import nothing, and write a checkpoint each minute. */
   #snapshot: ImportedIdsSnapshot | undefined
 
   static restore(snapshot: ImportedIdsSnapshot): ImportedIds {
     const ids = new ImportedIds()
-    for (const [quarterMs, own] of snapshot) for (const id of own) ids.#quarters.set(id, quarterMs)
+    for (const [quarterMs, own] of snapshot) for (const id of own) ids.add(id, quarterMs)
     return ids
   }
 
   has(id: string): boolean {
-    return this.#quarters.has(id)
+    return this.#ids.has(id)
   }
 
   /** @returns whether it is new. */
   add(id: string, atMs: number): boolean {
-    if (this.#quarters.has(id)) return false
-    this.#quarters.set(id, quarterOf(atMs))
+    if (this.#ids.has(id)) return false
+    this.#ids.add(id)
+    const quarterMs = quarterOf(atMs)
+    const own = this.#quarters.get(quarterMs)
+    if (own === undefined) this.#quarters.set(quarterMs, [id])
+    else own.push(id)
     this.#snapshot = undefined
     return true
   }
 
   merge(other: ImportedIds): void {
-    for (const [id, quarterMs] of other.#quarters) this.add(id, quarterMs)
+    for (const [quarterMs, ids] of other.#quarters) for (const id of ids) this.add(id, quarterMs)
   }
 
-  /** Forgets those of quarter-hours that begin before `beforeMs`. */
+  /** Forgets those of quarter-hours that begin before `beforeMs`. By quarter-hours, since there may be a hundred thousand ids. */
   prune(beforeMs: number): void {
-    for (const [id, quarterMs] of this.#quarters) {
+    for (const [quarterMs, ids] of this.#quarters) {
       if (quarterMs >= beforeMs) continue
-      this.#quarters.delete(id)
+      for (const id of ids) this.#ids.delete(id)
+      this.#quarters.delete(quarterMs)
       this.#snapshot = undefined
     }
   }
 
   /** Equal for equal ids, in whatever order they came. */
   snapshot(): ImportedIdsSnapshot {
-    if (this.#snapshot !== undefined) return this.#snapshot
-    const groups = new Map<number, string[]>()
-    for (const [id, quarterMs] of this.#quarters) {
-      const group = groups.get(quarterMs)
-      if (group === undefined) groups.set(quarterMs, [id])
-      else group.push(id)
-    }
-    this.#snapshot = [...groups].sort(([left], [right]) => left - right).map(([quarterMs, ids]) => [quarterMs, ids.sort()] as const)
+    this.#snapshot ??= [...this.#quarters].sort(([left], [right]) => left - right).map(([quarterMs, ids]) => [quarterMs, ids.toSorted()] as const)
     return this.#snapshot
   }
 }
