@@ -1,13 +1,15 @@
 /**
  * Figures as JSON, ratios against a baseline of the same run.
  *
- *     pnpm bench [decide] [ledger] [open] [gateway]
+ *     pnpm bench [decide] [ledger] [open] [gateway] [hosts] [replay]
  */
 import { cpus } from 'node:os'
 import { measureDecide } from './decide.bench.ts'
 import { measureGateway } from './gateway.bench.ts'
+import { measureHosts } from './hosts.bench.ts'
 import { measureLedger } from './ledger.bench.ts'
 import { measureOpen } from './open.bench.ts'
+import { measureReplay } from './replay.bench.ts'
 
 const BENCHES = {
   decide: () => measureDecide([5, 20, 100, 1000]),
@@ -16,6 +18,8 @@ const BENCHES = {
   /** A million entries; its own file takes another number. */
   open: () => measureOpen(),
   gateway: () => measureGateway(),
+  hosts: () => measureHosts(),
+  replay: () => measureReplay(),
 }
 type Name = keyof typeof BENCHES
 

@@ -126,6 +126,8 @@ export function generateMeters(random: () => number): readonly MeterState[] {
       settled,
       held: Math.floor(limit.quantity * random() * 0.05),
       presumed: 0,
+      beside: 0,
+      reading: undefined,
       bounds: limit.window.kind === 'day' ? DAY : MONTH,
       roomAt: () => undefined,
     }

@@ -1,12 +1,15 @@
+import { writeFileSync } from 'node:fs'
 import { parseArgs } from 'node:util'
-import { countAlerts, type AlertCount } from './alerts.ts'
+import { countAlerts, countTold, type AlertCount } from './alerts.ts'
 import { CELLS, figuresOf, GOALS, meanOf, type Cell, type Figures } from './goals.ts'
 import { DAY_MS, findTraces, readMonth, readWorld, START_MS, type Month, type World } from './month.ts'
 import { findOptimum, type Optimum } from './optimum.ts'
 import { PacedRouter } from './paced.ts'
+import { drawCourse } from './picture.ts'
+import { outcomeOf, replayMonth } from './replayed.ts'
 import { simpleRouters } from './routers.ts'
 import { reshape } from './shapes.ts'
-import { simulate, type Router } from './simulate.ts'
+import { simulate, type Outage, type Outcome } from './simulate.ts'
 
 const { values: flags } = parseArgs({
   options: {
@@ -16,13 +19,15 @@ const { values: flags } = parseArgs({
     shape: { type: 'string', default: 'burstgpt' },
     only: { type: 'string' },
     paced: { type: 'boolean', default: false },
+    simulator: { type: 'boolean', default: false },
+    picture: { type: 'string' },
     'more-quota': { type: 'boolean', default: false },
     help: { type: 'boolean' },
   },
 })
 if (flags.help) {
   console.log(
-    'bench:pacing [--traces FOLDER] [--from 2001] [--seeds 20] [--shape burstgpt|sine] [--only "ρ 1,drop"] [--paced] [--more-quota]\n--paced leaves the simple routers and the alerts out\n--more-quota only shows the value served as quotas grow',
+    'bench:pacing [--traces FOLDER] [--from 2001] [--seeds 20] [--shape burstgpt|sine] [--only "ρ 1,drop"] [--paced] [--simulator] [--more-quota] [--picture FILE]\nThe paced months are replayed through the product, as `manciple replay` does, without and with the month before.\n--paced leaves the simple routers and their alerts out\n--simulator drives the method alone, without decisions and ledger: much faster, for tuning\n--more-quota only shows the value served as quotas grow\n--picture only draws how a month was used, as an SVG',
   )
   process.exit(0)
 }
@@ -39,15 +44,25 @@ const OUTAGE = { backend: 0, fromMs: START_MS + 14 * DAY_MS, toMs: START_MS + 17
 const wanted = flags.only?.split(',')
 const cells = CELLS.filter(({ name }) => wanted === undefined || wanted.includes(name))
 const noAlerts = (): AlertCount => ({ hits: 0, falseAlarms: 0, misses: 0 })
-/** Of routers that do not pace, and of the paced one, which is there to prove the warning wrong. */
+/** Of routers that do not pace, by the forecast alone; and as the product itself told them, which is there to prove its warning wrong. */
 const alerts = { 'backends, simple routers': noAlerts(), 'total, simple routers': noAlerts(), 'backends, paced': noAlerts(), 'total, paced': noAlerts() }
 const all = new Map<string, Figures[]>()
+const stepsMs: number[] = []
 let [chooseUs, runs, overshoot] = [0, 0, 0]
 
 if (flags['more-quota']) showMoreQuota()
+else if (flags.picture !== undefined) await draw(flags.picture)
 else {
-  for (const cell of cells) runCell(cell)
+  for (const cell of cells) await runCell(cell)
   printGoals()
+}
+
+/** One ordinary month, with the month before it known. */
+async function draw(file: string): Promise<void> {
+  const world = worlds.monthly
+  const seed = seeds[0]!
+  const [month, history] = [false, true].map((past) => readMonth(script!, world, { rho: 1, seed, history: past }))
+  writeFileSync(file, drawCourse(await replayMonth(world, month!, { history: history! }), month!))
 }
 
 /** Over the mean of the seeds, more paid quota must never lower the value served. */
@@ -65,30 +80,39 @@ function showMoreQuota(): void {
   }
 }
 
-function runCell(cell: Cell): void {
+async function runCell(cell: Cell): Promise<void> {
   const world = cell.weekly ? worlds.weekly : worlds.monthly
   for (const seed of seeds) {
     const month = read(world, cell, seed, false)
     const history = read(world, cell, seed, true)
     const options = cell.outage ? { outage: OUTAGE } : {}
     const optimum = findOptimum(world, month, world.policy.floors.backend, options.outage)
-    const record = (name: string, router: Router, past: { readonly history?: Month }): void => {
-      const outcome = simulate(world, month, router, { ...options, ...past })
-      keep(cell, name, world, outcome, optimum)
-    }
-    record('paced', new PacedRouter(world), {})
-    record('paced, with history', new PacedRouter(world), { history })
+    keep(cell, 'paced', world, await pace(world, month, options), optimum)
+    keep(cell, 'paced, with history', world, await pace(world, month, { ...options, history }), optimum)
     if (flags.paced) continue
-    for (const router of simpleRouters(world)) record(router.name, router, {})
+    for (const router of simpleRouters(world)) keep(cell, router.name, world, simulate(world, month, router, options), optimum)
     if (cell.scenario !== 'base' || cell.outage || cell.weekly) continue
     for (const router of simpleRouters(world))
       countAlerts(world, month, router, { history }, alerts['backends, simple routers'], alerts['total, simple routers'])
-    countAlerts(world, month, new PacedRouter(world), { history }, alerts['backends, paced'], alerts['total, paced'])
   }
   for (const [key, rows] of all) if (key.startsWith(`${cell.name}|`)) printRow(key, rows)
 }
 
-function keep(cell: Cell, name: string, world: World, outcome: ReturnType<typeof simulate>, optimum: Optimum): void {
+async function pace(world: World, month: Month, options: { readonly outage?: Outage; readonly history?: Month }): Promise<Outcome> {
+  if (flags.simulator) {
+    const router = new PacedRouter(world)
+    const outcome = simulate(world, month, router, options)
+    stepsMs.push(...router.stepsMs)
+    return outcome
+  }
+  const before = process.cpuUsage()
+  const report = await replayMonth(world, month, options)
+  const { user, system } = process.cpuUsage(before)
+  if (options.outage === undefined && world === worlds.monthly) countTold(world, report, alerts['backends, paced'], alerts['total, paced'])
+  return outcomeOf(world, report, (user + system) / month.size)
+}
+
+function keep(cell: Cell, name: string, world: World, outcome: Outcome, optimum: Optimum): void {
   const key = `${cell.name}|${name}`
   const rows = all.get(key) ?? []
   rows.push(figuresOf(world, outcome, optimum))
@@ -131,5 +155,13 @@ function printGoals(): void {
       `day-15 alerts, ${name}: precision ${share(hits + falseAlarms)} (goal ≥ 0.80), recall ${share(hits + misses)} (goal ≥ 0.85): ${hits} hits, ${falseAlarms} false, ${misses} missed`,
     )
   }
-  console.log(`overshoot ${overshoot === 0 ? '0.00' : (overshoot / 1e9).toFixed(9)} USD; ${(chooseUs / runs).toFixed(2)} µs a decision, solving included`)
+  console.log(
+    `overshoot ${overshoot === 0 ? '0.00' : (overshoot / 1e9).toFixed(9)} USD; ${(chooseUs / runs).toFixed(2)} µs ${flags.simulator ? 'a decision of the method alone, solving included' : 'of processor time a call, all of the replay included'}`,
+  )
+  stepsMs.sort((a, b) => a - b)
+  const quantile = (share: number): string => stepsMs[Math.floor(share * (stepsMs.length - 1))]!.toFixed(2)
+  if (stepsMs.length > 0)
+    console.log(
+      `${stepsMs.length} steps of working prices out held the loop for: half ≤ ${quantile(0.5)} ms, 99.9 % ≤ ${quantile(0.999)} ms, longest ${quantile(1)} ms`,
+    )
 }

@@ -27,6 +27,8 @@ export interface Quota {
 
 /** What stays the same over months: prices (nano-USD a token), quotas and preferences. Index 0 … n − 1: cloud backends; n: local. */
 export interface World {
+  /** The policy's file. */
+  readonly text: string
   readonly policy: Policy
   readonly backends: readonly string[]
   readonly types: readonly string[]
@@ -67,10 +69,10 @@ export function readWorld(script: string, weekly: boolean): World {
   const text = run(script, weekly ? ['--config', '--weekly'] : ['--config'])
   const parsed = parsePolicy(text, 'traces')
   if (!parsed.ok) throw new Error(`the traces' policy is refused: ${JSON.stringify(parsed.issues)}`)
-  return worldOf(parsed.policy)
+  return worldOf(parsed.policy, text)
 }
 
-export function worldOf(policy: Policy): World {
+export function worldOf(policy: Policy, text = ''): World {
   const cloud = policy.backends.filter(({ kind }) => kind === 'cloud')
   const types = [...policy.preferences.keys()]
   const prices = cloud.map(({ models }) => {
@@ -93,6 +95,7 @@ export function worldOf(policy: Policy): World {
   ])
   const favourites = values.map((row) => row.slice(0, -1).indexOf(Math.max(...row.slice(0, -1))))
   return {
+    text,
     policy,
     backends: cloud.map(({ name }) => name),
     types,

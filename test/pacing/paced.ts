@@ -13,6 +13,8 @@ interface MutableQuantities extends Quantities {
 export class PacedRouter implements Router {
   readonly name = 'paced'
   readonly pacing: Pacing
+  /** How long each step of working prices out held the loop. */
+  readonly stepsMs: number[] = []
   readonly #world: World
   readonly #values: Float64Array
   readonly #likely: readonly MutableQuantities[]
@@ -39,7 +41,7 @@ export class PacedRouter implements Router {
     this.#look(month, i)
     this.pacing.observe(month.atMs[i]!, this.#values, this.#likely, this.#world.values[month.type[i]!]!.at(-1)!)
     const type = this.#world.types[month.type[i]!]!
-    this.pacing.learn('', type, 0, 0, month.output[i]! / month.maxOutput[i]!)
+    this.pacing.learn('', type, 0, 0, month.output[i]! / month.maxOutput[i]!, month.input[i]!)
   }
 
   choose(month: Month, i: number, feasible: Uint8Array, standing: Standing): number {
@@ -61,15 +63,15 @@ export class PacedRouter implements Router {
 
   settled(month: Month, i: number, backend: number, actual: number): void {
     const type = this.#world.types[month.type[i]!]!
-    const share = this.pacing.outputShare(type)
+    const share = this.pacing.outputShare(type, month.input[i]!)
     const likely = month.input[i]! * this.#world.inputPrice[backend]! + share * month.maxOutput[i]! * this.#world.outputPrice[backend]!
-    this.pacing.learn(this.#world.backends[backend]!, type, likely, actual, month.output[i]! / month.maxOutput[i]!)
+    this.pacing.learn(this.#world.backends[backend]!, type, likely, actual, month.output[i]! / month.maxOutput[i]!, month.input[i]!)
   }
 
   #look(month: Month, i: number): void {
     const world = this.#world
     const type = month.type[i]!
-    const output = this.pacing.outputShare(world.types[type]!) * month.maxOutput[i]!
+    const output = this.pacing.outputShare(world.types[type]!, month.input[i]!) * month.maxOutput[i]!
     for (let b = 0; b < world.backends.length; b += 1) {
       this.#values[b] = world.values[type]![b]!
       const likely = this.#likely[b]!
@@ -95,6 +97,11 @@ export class PacedRouter implements Router {
     }))
     // How long an outage will last is best guessed by how long it has.
     const backMs = Array.from(this.#downSince, (sinceMs) => (sinceMs === 0 ? 0 : atMs + Math.max(3_600_000, atMs - sinceMs)))
-    for (const _ of this.pacing.solve(standings, Math.max(atMs, START_MS), backMs)) void _
+    const steps = this.pacing.solve(standings, Math.max(atMs, START_MS), backMs)
+    for (let done = false; !done;) {
+      const beforeMs = performance.now()
+      done = steps.next().done === true
+      this.stepsMs.push(performance.now() - beforeMs)
+    }
   }
 }

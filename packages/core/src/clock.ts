@@ -73,7 +73,11 @@ export function manualClock(startMs: number): ManualClock {
   let monotonicMs = 0
   let wallAheadMs = startMs
   const repeating = new Set<Repeating>()
-  const nextDue = () => [...repeating].sort((a, b) => a.dueMs - b.dueMs)[0]
+  const nextDue = (): Repeating | undefined => {
+    let next: Repeating | undefined
+    for (const entry of repeating) if (next === undefined || entry.dueMs < next.dueMs) next = entry
+    return next
+  }
   return {
     wallMs: () => wallAheadMs + monotonicMs,
     monotonicMs: () => monotonicMs,

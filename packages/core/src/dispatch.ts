@@ -1,5 +1,6 @@
 import type { Decision } from './decision.ts'
 import { MancipleError } from './errors.ts'
+import type { Settled } from './ledger/ledger.ts'
 import type { CallStatus, Hold, LedgerEntry, Settlement, UsageSource } from './ledger/record.ts'
 import type { KnownPrice } from './pricing/price-book.ts'
 import { checkUsage, type Usage } from './pricing/usage.ts'
@@ -30,8 +31,10 @@ export interface Dispatch extends AsyncDisposable {
 
 /** The books of one dispatch, as the shell offers them. */
 export interface Books {
-  settle(holdId: string, settlement: Settlement): Promise<LedgerEntry>
-  release(holdId: string, reason: string): Promise<void>
+  settleNow(terms: Terms, settlement: Settlement): Settled
+  /** Resolves when what was settled is on disk. @throws MancipleError `LEDGER_FAULT`. */
+  written(durable: Promise<void>): Promise<void>
+  release(hold: Hold, reason: string): Promise<void>
   monotonicMs(): number
 }
 
@@ -40,6 +43,8 @@ export interface Terms {
   readonly hold: Hold
   readonly price: KnownPrice
   readonly startedMs: number
+  /** What the call was likely to cost; 0 where nobody asked. Nano-USD. */
+  readonly likelyNano: number
 }
 
 /** A class, not closures: one is made for every decision. */
@@ -58,18 +63,26 @@ export class HeldDispatch implements Dispatch {
   }
 
   async settle(outcome: Usage | Outcome): Promise<LedgerEntry> {
+    const { entry, durable } = this.settleNow(outcome)
+    await this.#books.written(durable)
+    return entry
+  }
+
+  /** The synchronous step of {@link settle}, without waiting for the disk: what a replay takes. @throws MancipleError as `settle`. */
+  settleNow(outcome: Usage | Outcome): Settled {
     const full: Outcome = 'inputTokens' in outcome ? { usage: outcome } : outcome
     checkDuration(full.durationMs)
     const usage = full.usage === undefined ? undefined : checkUsage(full.usage)
-    const { hold, price, startedMs } = this.#end()
+    const terms = this.#end()
+    const { hold, price, startedMs } = terms
     const durationMs = full.durationMs ?? this.#books.monotonicMs() - startedMs
     const truth = usage === undefined ? settlementOfHold(hold, durationMs) : settlementOf(usage, price, durationMs)
     const status = full.status ?? 'ok'
-    return this.#books.settle(hold.id, { ...truth, status, usageSource: full.usageSource ?? truth.usageSource })
+    return this.#books.settleNow(terms, { ...truth, status, usageSource: full.usageSource ?? truth.usageSource })
   }
 
   async release(reason: string): Promise<void> {
-    await this.#books.release(this.#end().hold.id, reason)
+    await this.#books.release(this.#end().hold, reason)
   }
 
   async [Symbol.asyncDispose](): Promise<void> {

@@ -1,27 +1,28 @@
 import type { Clock } from './clock.ts'
 import { formatChange, limitChanges } from './config/changes.ts'
-import type { DecideRequest, Decision } from './decision.ts'
-import { HeldDispatch, settlementOfHold, type Books, type Dispatch } from './dispatch.ts'
+import type { DecideRequest } from './decision.ts'
+import { HeldDispatch, settlementOfHold, type Books, type Dispatch, type Terms } from './dispatch.ts'
 import { MancipleError } from './errors.ts'
 import { explainRequest, type Explanation } from './explain.ts'
-import { isoInstant } from './instant.ts'
 import type { HistoryQuery, HistoryRow } from './ledger/history.ts'
 import type { History } from './ledger/history-thread.ts'
-import type { Ledger } from './ledger/ledger.ts'
-import type { LedgerEntry, Settlement } from './ledger/record.ts'
+import type { Ledger, Settled } from './ledger/ledger.ts'
+import type { Hold, Settlement } from './ledger/record.ts'
 import { LedgerTime, type ClockJump } from './ledger-time.ts'
 import type { Manciple } from './manciple.ts'
 import * as bodies from './notices/bodies.ts'
 import { createBus, type Bus } from './notices/bus.ts'
 import type { Notice } from './notices/notice.ts'
 import { Notifier } from './notices/notifier.ts'
-import { resetMs } from './notices/triggers.ts'
-import { best, CandidateList, isShortened, type Assessment } from './policy/decide.ts'
-import type { PreparedPolicy } from './policy/prepare.ts'
+import { resetOf } from './notices/triggers.ts'
+import { Pacer } from './pacer.ts'
+import { best, CandidateList, isShortened, type Assessment, type Planner } from './policy/decide.ts'
+import { dayOf, type PreparedPolicy } from './policy/prepare.ts'
 import { reasonsFor, verdictOf } from './policy/reasons.ts'
+import { observationOf, type QuotaReading } from './reading.ts'
 import { budgetReport, costsReport, historyOfTotals, type BudgetReport, type CostsReport, type ReportView } from './report.ts'
 import { checkRequest, type CheckedRequest } from './request.ts'
-import { TakenDecision } from './taken-decision.ts'
+import { refusedDecision, TakenDecision, type DecidedNow } from './taken-decision.ts'
 
 /** How often standing rules are looked at without traffic, in ledger time. */
 const REVIEW_MS = 30_000
@@ -35,6 +36,8 @@ export interface Parts {
   readonly clock: Clock
   /** Errors that must not touch a dispatch: a listener that threw, a rule that failed. */
   readonly onError: (error: unknown) => void
+  /** Runs a task when the turn under way has ended; `queueMicrotask` unless given. A replay runs it before time goes on. */
+  readonly soon?: (task: () => void) => void
 }
 
 /** The imperative shell around the pure core: holds the ledger, the policy in force, the time and the listeners. */
@@ -45,7 +48,9 @@ export class EmbeddedManciple implements Manciple, Books {
   readonly #time: LedgerTime
   readonly #bus: Bus
   readonly #notifier: Notifier
+  readonly #pacer: Pacer
   readonly #onError: (error: unknown) => void
+  readonly #soon: (task: () => void) => void
   #prepared: PreparedPolicy
   /** Set when compiled rules and the engine disagree: no cloud call until a restart. */
   #rulesFault = false
@@ -53,15 +58,23 @@ export class EmbeddedManciple implements Manciple, Books {
   #closed = false
   readonly #stops: (() => void)[] = []
 
-  constructor({ ledger, history, prepared, clock, onError }: Parts) {
+  constructor({ ledger, history, prepared, clock, onError, soon = queueMicrotask }: Parts) {
     this.#ledger = ledger
     this.#history = history
     this.#prepared = prepared
     this.#clock = clock
     this.#onError = onError
+    this.#soon = soon
     this.#time = new LedgerTime(clock, ledger.lastMs, (jump) => this.#onClockJump(jump))
     this.#bus = createBus(onError)
     this.#notifier = new Notifier(ledger, this.#bus, onError)
+    this.#pacer = new Pacer({
+      ledger,
+      now: () => this.#time.now(),
+      tell: (body, nowMs) => this.#notifier.post(body, nowMs),
+      onSolved: () => this.#reviewSoon(),
+      onError,
+    })
   }
 
   /** Puts the policy in force and looks at what opening found. */
@@ -74,7 +87,10 @@ export class EmbeddedManciple implements Manciple, Books {
     const { presumed } = this.#ledger.opened
     if (presumed.length > 0) this.#notifier.post(bodies.presumedSpent(presumed, nowMs), nowMs)
     this.#notifier.review(this.#prepared, nowMs)
-    this.#stops.push(this.#clock.every(REVIEW_MS, () => this.#notifier.review(this.#prepared, this.#time.now())))
+    this.#stops.push(
+      this.#clock.every(REVIEW_MS, () => this.#review(REVIEW_MS)),
+      () => this.#pacer.stop(),
+    )
   }
 
   /** Runs when closing. */
@@ -105,7 +121,7 @@ export class EmbeddedManciple implements Manciple, Books {
   }
 
   async decide(request: DecideRequest): Promise<Dispatch> {
-    const { dispatch, durable, local } = this.#decideNow(checkRequest(request))
+    const { dispatch, durable, local } = this.decideNow(request)
     try {
       await durable
       return dispatch
@@ -118,7 +134,9 @@ export class EmbeddedManciple implements Manciple, Books {
     }
   }
 
-  #decideNow(request: CheckedRequest): { dispatch: Dispatch; durable: Promise<void>; local: boolean } {
+  /** The synchronous step of {@link decide}, without waiting for the disk: what a replay takes. @throws MancipleError as `decide`. */
+  decideNow(asked: DecideRequest): DecidedNow {
+    const request = checkRequest(asked)
     this.#assertOpen()
     const nowMs = this.#time.now()
     this.#ledger.advance(nowMs)
@@ -128,7 +146,7 @@ export class EmbeddedManciple implements Manciple, Books {
     for (;;) {
       const taken = best(assessments, tried)
       if (taken?.estimate === undefined || taken.price === undefined) return this.#refuse(request, assessments, prepared, nowMs)
-      const reasons = this.#reasons(request, assessments, taken, prepared)
+      const reasons = this.#reasons(request, assessments, taken, prepared.planner, nowMs)
       const candidates = new CandidateList(assessments, taken, prepared.planner)
       const reserved = this.#ledger.reserve({
         atMs: nowMs,
@@ -154,16 +172,22 @@ export class EmbeddedManciple implements Manciple, Books {
       if (!local && !isShortened(taken)) this.#notifier.saw(taken.estimate)
       this.#afterDecision(assessments, taken, prepared, nowMs)
       const decision = new TakenDecision(verdictOf(request, taken), taken, reasons, hold, candidates, local ? this.#resetOf(assessments) : undefined)
-      const terms = { hold, price: taken.price, startedMs: this.monotonicMs() }
-      return { dispatch: new HeldDispatch(decision, terms, this), durable, local }
+      const likelyNano = this.#pacer.scores?.likelyNano(taken.price, request, taken.maxOutputTokens) ?? 0
+      const terms = { hold, price: taken.price, startedMs: this.monotonicMs(), likelyNano }
+      return { dispatch: new HeldDispatch(decision, terms, this), durable, local, assessments, taken }
     }
+  }
+
+  get #cloudClosed(): boolean {
+    return this.#rulesFault || this.#ledger.fault !== undefined
   }
 
   /** Where evaluation throws, only local backends are left, and a notice says why. */
   #assess(request: CheckedRequest, prepared: PreparedPolicy, nowMs: number): readonly Assessment[] {
-    const closed = this.#rulesFault || this.#ledger.fault !== undefined
     try {
-      return prepared.planner.plan(request, this.#ledger.meters, nowMs, closed)
+      const assessments = prepared.planner.plan(request, this.#ledger.meters, nowMs, this.#cloudClosed, this.#pacer.scores)
+      this.#pacer.saw(nowMs)
+      return assessments
     } catch (error) {
       if (error instanceof MancipleError && (error.code === 'REQUEST_INVALID' || error.code === 'BACKEND_UNKNOWN')) throw error
       this.#notifier.ruleFault(error, nowMs)
@@ -171,34 +195,18 @@ export class EmbeddedManciple implements Manciple, Books {
     }
   }
 
-  #reasons(request: CheckedRequest, assessments: readonly Assessment[], taken: Assessment | undefined, { planner }: PreparedPolicy): readonly string[] {
+  #reasons(request: CheckedRequest, assessments: readonly Assessment[], taken: Assessment | undefined, planner: Planner, nowMs: number): readonly string[] {
     const { fault, meters } = this.#ledger
     if (fault !== undefined) return [`cloud calls are stopped: ${fault.reason}`]
     if (this.#rulesFault) return ['cloud calls are stopped: compiled rules and json-rules-engine disagree']
-    return reasonsFor(request, assessments, taken, planner, meters)
+    return reasonsFor(request, assessments, taken, { planner, meters, nowMs, paced: this.#pacer.reasons })
   }
 
-  #refuse(
-    request: CheckedRequest,
-    assessments: readonly Assessment[],
-    prepared: PreparedPolicy,
-    nowMs: number,
-  ): { dispatch: Dispatch; durable: Promise<void>; local: boolean } {
+  #refuse(request: CheckedRequest, assessments: readonly Assessment[], prepared: PreparedPolicy, nowMs: number): DecidedNow {
     const { planner, policy } = prepared
     const candidates = new CandidateList(assessments, undefined, planner).toJSON()
-    const reasons = this.#reasons(request, assessments, undefined, prepared)
-    const decision: Decision = {
-      verdict: 'refuse',
-      backend: undefined,
-      model: undefined,
-      maxOutputTokens: 0,
-      reasons,
-      hold: undefined,
-      estimateNano: 0,
-      policy: policy.version,
-      resetMs: this.#resetOf(assessments),
-      candidates,
-    }
+    const reasons = this.#reasons(request, assessments, undefined, planner, nowMs)
+    const decision = refusedDecision(reasons, candidates, policy.version, this.#resetOf(assessments))
     this.#afterDecision(assessments, undefined, prepared, nowMs)
     const { taskId, taskType } = request
     const durable = this.#ledger.refuse({
@@ -211,7 +219,7 @@ export class EmbeddedManciple implements Manciple, Books {
       candidates,
     })
     // A refusal moves no money: a disk that cannot take its line must not turn it into an error.
-    return { dispatch: new HeldDispatch(decision, undefined, this), durable, local: true }
+    return { dispatch: new HeldDispatch(decision, undefined, this), durable, local: true, assessments, taken: undefined }
   }
 
   #afterDecision(assessments: readonly Assessment[], taken: Assessment | undefined, prepared: PreparedPolicy, nowMs: number): void {
@@ -225,42 +233,56 @@ export class EmbeddedManciple implements Manciple, Books {
   }
 
   #resetOf(assessments: readonly Assessment[]): number | undefined {
-    const { meters } = this.#ledger
-    const blocked = assessments.filter((assessment) => assessment.out === 'no-room')
-    return resetMs(
-      blocked.map((assessment) => ({
-        wanted: assessment.estimate ?? this.#notifier.ordinary,
-        meters: assessment.limits.flatMap((index) => meters[index] ?? []),
-      })),
-    )
+    return resetOf(assessments, this.#ledger.meters, this.#notifier.ordinary)
   }
 
-  async settle(holdId: string, settlement: Settlement): Promise<LedgerEntry> {
-    const { entry, durable } = this.#ledger.settle(holdId, settlement)
+  settleNow(terms: Terms, settlement: Settlement): Settled {
+    const settled = this.#ledger.settle(terms.hold.id, settlement)
+    const { entry } = settled
     const nowMs = this.#time.now()
     if (entry.overrun) this.#notifier.post(bodies.overrun(entry, dayOf(this.#prepared, nowMs)), nowMs)
     if (entry.price_source !== 'free') this.#reviewSoon()
+    this.#pacer.settled(terms, settlement, nowMs)
+    return settled
+  }
+
+  async written(durable: Promise<void>): Promise<void> {
     try {
       await durable
     } finally {
       // A disk that has just failed is told at once, not at the next review.
       if (this.#ledger.fault !== undefined) this.#reviewSoon()
     }
-    return entry
   }
 
-  async release(holdId: string, reason: string): Promise<void> {
-    await this.#ledger.release(holdId, reason, this.#time.now())
+  async release({ id, backend }: Hold, reason: string): Promise<void> {
+    const nowMs = this.#time.now()
+    const released = this.#ledger.release(id, reason, nowMs)
+    this.#pacer.ended(backend, 'error', nowMs)
+    await released
+  }
+
+  /** Does at once what is done beside the calls that follow: a replay takes this step after each turn, and comes out the same each time. */
+  endTurn(): void {
+    this.#pacer.finish()
   }
 
   /** Once for all that settles in one turn: a review looks at totals, not at calls. */
   #reviewSoon(): void {
     if (this.#reviewDue) return
     this.#reviewDue = true
-    queueMicrotask(() => {
+    this.#soon(() => {
       this.#reviewDue = false
-      if (!this.#closed) this.#notifier.review(this.#prepared, this.#time.now())
+      if (!this.#closed) this.#review()
     })
+  }
+
+  #review(quietMs = 0): void {
+    const nowMs = this.#time.now()
+    if (nowMs - this.#notifier.reviewedMs < quietMs) return
+    this.#pacer.look(nowMs)
+    this.#pacer.review(nowMs)
+    this.#notifier.review(this.#prepared, nowMs)
   }
 
   monotonicMs(): number {
@@ -272,7 +294,7 @@ export class EmbeddedManciple implements Manciple, Books {
     const nowMs = this.#time.now()
     this.#ledger.advance(nowMs)
     try {
-      return await explainRequest(checkRequest(request), this.#prepared, this.#ledger.meters, nowMs, this.#rulesFault || this.#ledger.fault !== undefined)
+      return await explainRequest(checkRequest(request), this.#prepared, this.#ledger.meters, nowMs, this.#cloudClosed, this.#pacer)
     } catch (error) {
       if (error instanceof MancipleError && error.code === 'RULES_DISAGREE') {
         this.#rulesFault = true
@@ -282,15 +304,13 @@ export class EmbeddedManciple implements Manciple, Books {
     }
   }
 
-  async observe(backend: string, reading: { readonly used: number; readonly at?: Date; readonly source: string }): Promise<void> {
+  async observe(backend: string, reading: QuotaReading): Promise<void> {
     this.#assertOpen()
-    const { backends } = this.#prepared.policy
-    if (!backends.some((one) => one.name === backend)) {
-      throw new MancipleError('BACKEND_UNKNOWN', `backend ${JSON.stringify(backend)}: the policy has ${backends.map((one) => one.name).join(', ')}`)
-    }
-    if (!Number.isFinite(reading.used) || reading.used < 0) throw new MancipleError('REQUEST_INVALID', `used: expected a share from 0, found ${reading.used}`)
-    const at = isoInstant(reading.at?.getTime() ?? this.#time.now())
-    await this.#ledger.observe({ backend, used: reading.used, at, source: reading.source })
+    const nowMs = this.#time.now()
+    this.#ledger.advance(nowMs)
+    const observed = this.#ledger.observe(observationOf(backend, reading, this.policy, this.#ledger, nowMs))
+    this.#reviewSoon()
+    await observed
   }
 
   costs(): CostsReport {
@@ -342,6 +362,7 @@ export class EmbeddedManciple implements Manciple, Books {
     const { version, text, timezone, limits } = prepared.policy
     const inForce = this.#ledger.usePolicy({ version, text, timezone, limits }, nowMs)
     this.#prepared = prepared
+    this.#pacer.use(prepared.policy)
     return inForce
   }
 
@@ -355,6 +376,7 @@ export class EmbeddedManciple implements Manciple, Books {
       meters: this.#ledger.meters,
       spend: (startMs, endMs) => this.#ledger.spend(startMs, endMs),
       notices: this.#ledger.notices,
+      outlooks: () => this.#pacer.lookAhead(),
       nowMs,
     }
   }
@@ -370,8 +392,4 @@ export class EmbeddedManciple implements Manciple, Books {
   #assertOpen(): void {
     if (this.#closed) throw new MancipleError('CLOSED', 'this Manciple takes no more requests')
   }
-}
-
-function dayOf({ calendar }: PreparedPolicy, nowMs: number): string {
-  return isoInstant(calendar.bounds({ kind: 'day' }, nowMs).startMs)
 }

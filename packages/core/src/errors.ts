@@ -14,11 +14,13 @@ export const ERRORS = {
   LEDGER_UNWRITABLE: 'The ledger folder cannot be written. Check that it is a folder of this user on a disk with space, not a link.',
   LEDGER_DAMAGED: 'The ledger contradicts itself. Cloud calls stay stopped until `manciple ledger repair` has been run.',
   LEDGER_FAULT: 'The ledger could not be written to disk. Cloud calls stay stopped until the router is started again on a healthy disk.',
+  ENTRY_UNKNOWN: 'The ledger has no decision of this id. Give the `id` of an entry that was not imported or adjusted, as `manciple ledger export` shows it.',
   ADJUST_INVALID:
     'The correction is malformed, or would take back more than was spent; nothing was changed. Give whole figures, a reason, and the time of the spend that it corrects.',
   IMPORT_INVALID: 'What is to be imported has mistakes. Each is listed with its line; nothing was imported. Mend them all and import it again.',
   IMPORT_UNPRICED:
     'What is to be imported has no cost and its models no known price; nothing was imported. Give each model a price under `prices:`, start the router once, and import it again.',
+  TRACE_INVALID: 'What is to be replayed has mistakes. Each is listed with its line; nothing was replayed. Mend them all and replay it again.',
   RULES_DISAGREE: 'A compiled rule and json-rules-engine disagree. Cloud calls stay stopped; please report the rule.',
   CLOSED: 'Manciple has been closed. Open it again to ask for decisions.',
 } as const

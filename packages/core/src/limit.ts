@@ -41,7 +41,21 @@ export interface Quantities {
   readonly requests: number
 }
 
-/** The standing of one limit in its current window. All quantities in the limit's unit. `settled + held + presumed + free = quantity`. */
+/** What a provider says was used of a quota in the window under way. */
+export interface Reading {
+  /** Used beside this ledger, in the limit's unit: what the provider counts and the ledger does not. */
+  readonly beside: number
+  /** As the provider says it: a share of the quota. */
+  readonly used: number
+  /** When it was so, ISO 8601 UTC. */
+  readonly at: string
+  /** Who says so. */
+  readonly source: string
+  /** When the window ends that it speaks of: from then on it says nothing. Ms since the epoch. */
+  readonly untilMs: number
+}
+
+/** The standing of one limit in its current window. All quantities in the limit's unit. `settled + held + presumed + beside + free = quantity`. */
 export interface MeterState {
   readonly limit: Limit
   /** What calls of this window have cost. */
@@ -50,6 +64,10 @@ export interface MeterState {
   readonly held: number
   /** Holds that a crash left open: counted as used, never as spent. */
   readonly presumed: number
+  /** Used beside the ledger, by the last {@link reading}; 0 where there is none. */
+  readonly beside: number
+  /** The provider's last word on this limit in this window. */
+  readonly reading: Reading | undefined
   /** The window that `settled` counts; for a rolling window the span that ends now; undefined for a `first-use` window that has not begun. */
   readonly bounds: Bounds | undefined
   /**
@@ -74,5 +92,10 @@ export function quantityOf(unit: Unit, quantities: Quantities): number {
 
 /** What is left of a limit, in its unit. Negative when the truth came out above a hold, or when the limit is not hard. */
 export function freeOf(meter: MeterState): number {
-  return meter.limit.quantity - meter.settled - meter.held - meter.presumed
+  return meter.limit.quantity - claimedOf(meter)
+}
+
+/** What counts as used of a limit: settled, held, presumed spent, and used beside the ledger. */
+export function claimedOf({ settled, held, presumed, beside }: MeterState): number {
+  return settled + held + presumed + beside
 }

@@ -10,6 +10,7 @@ import { openJsonLedger } from './ledger/json-ledger.ts'
 import { openMemoryLedger } from './ledger/memory-ledger.ts'
 import type { Notice } from './notices/notice.ts'
 import { preparePolicy } from './policy/prepare.ts'
+import type { QuotaReading } from './reading.ts'
 import type { BudgetReport, CostsReport } from './report.ts'
 
 /** The policy engine inside a router. Open one with `openManciple`. */
@@ -21,8 +22,13 @@ export interface Manciple {
   decide(request: DecideRequest): Promise<Dispatch>
   /** What would be decided now, and why; nothing is reserved. @throws MancipleError as `decide`, and `RULES_DISAGREE`. */
   explain(request: DecideRequest): Promise<Explanation>
-  /** A provider's own reading of a quota, kept in the ledger. `used` is a share, 0 to 1. */
-  observe(backend: string, reading: { readonly used: number; readonly at?: Date; readonly source: string }): Promise<void>
+  /**
+   * A provider's own reading of a quota. What it counts above the ledger was used beside the router: from then until the window ends, that counts as used too,
+   * in the room of the limit, in utilization and in pacing. Kept in the ledger.
+   * @throws MancipleError `BACKEND_UNKNOWN`, `REQUEST_INVALID`, `CLOSED`, `LEDGER_FAULT`.
+   * @example await manciple.observe('claude', { used: 0.62, source: 'anthropic usage page' })
+   */
+  observe(backend: string, reading: QuotaReading): Promise<void>
   costs(): CostsReport
   budget(): BudgetReport
   /**

@@ -5,6 +5,7 @@ import { afterEach, beforeEach, describe, expect, test } from 'vitest'
 import { manualClock } from './clock.ts'
 import { openManciple, type Manciple } from './manciple.ts'
 import { openOutsideView } from './outside-view.ts'
+import type { BudgetReport } from './report.ts'
 
 const TEXT = `
 timezone: America/New_York
@@ -33,7 +34,7 @@ afterEach(async () => {
 })
 
 async function call(backend: string): Promise<void> {
-  const dispatch = await router.decide({ backend, taskType: 'chat', inputTokens: 1500, maxOutputTokens: 800 })
+  const dispatch = await router.decide({ backend, taskType: 'chat', inputTokens: 1500, maxOutputTokens: 800, pinned: true })
   await dispatch.settle({ inputTokens: 1500, outputTokens: 640 })
 }
 
@@ -41,6 +42,10 @@ async function call(backend: string): Promise<void> {
 function contents(): Record<string, string> {
   const names = readdirSync(folder).filter((name) => !name.startsWith('lock'))
   return Object.fromEntries(names.toSorted().map((name) => [name, readFileSync(join(folder, name), 'latin1')]))
+}
+
+function withoutForecast(report: BudgetReport): BudgetReport {
+  return { ...report, quotas: report.quotas.map((quota) => ({ ...quota, forecast: null, lapseNano: null })) }
 }
 
 describe('an outside view', () => {
@@ -51,7 +56,7 @@ describe('an outside view', () => {
     expect(view.asOf).toBe(new Date(NOON).toISOString())
     expect(view.costs()).toEqual(router.costs())
     expect(view.costs().today.requests).toBe(4)
-    expect(view.budget()).toEqual(router.budget())
+    expect(withoutForecast(view.budget())).toEqual(withoutForecast(router.budget()))
     expect(view.budget().limits[0]?.held).toBeGreaterThan(0)
     const query = { from: new Date(NOON - DAY_MS), to: new Date(NOON + DAY_MS), by: ['day', 'backend'] as const }
     const { rows } = await view.history(query)
@@ -59,6 +64,18 @@ describe('an outside view', () => {
     expect(rows).toHaveLength(3)
     expect(view.policy.text).toBe(TEXT)
     expect(view.fault).toBeUndefined()
+  })
+
+  test('foresees what the router foresaw when it last wrote its checkpoint, and nothing before', async () => {
+    for (const backend of ['claude', 'kimi', 'claude']) await call(backend)
+    expect((await openOutsideView(folder)).budget().quotas.map(({ forecast, lapseNano }) => [forecast, lapseNano])).toEqual([
+      [null, null],
+      [null, null],
+    ])
+    const foreseen = router.budget().quotas
+    expect(foreseen.every(({ forecast, lapseNano }) => forecast !== null && lapseNano !== null)).toBe(true)
+    await router.close()
+    expect((await openOutsideView(folder)).budget().quotas).toEqual(foreseen)
   })
 
   test('writes nothing', async () => {

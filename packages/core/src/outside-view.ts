@@ -6,6 +6,7 @@ import { readHistory, type HistoryReading } from './ledger/history-follower.ts'
 import type { LedgerFault } from './ledger/ledger.ts'
 import { readLedger } from './ledger/reader.ts'
 import type { Notice } from './notices/notice.ts'
+import { outlooksOfMemory } from './pacer.ts'
 import type { Policy } from './policy/policy.ts'
 import { budgetReport, costsReport, type BudgetReport, type CostsReport, type ReportView } from './report.ts'
 import { Calendar } from './windows.ts'
@@ -36,6 +37,8 @@ export interface OutsideViewOptions {
    * The system's time unless given. Books cannot be turned back, so a time before the last record counts as that.
    */
   readonly at?: Date | 'latest'
+  /** What to meter by, in place of the policy that was last in force: so a file can be tried on what has been spent. */
+  readonly policy?: Policy
 }
 
 /**
@@ -46,14 +49,14 @@ export interface OutsideViewOptions {
  * const view = await openOutsideView('data/ledger')
  * console.log(view.budget().limits)
  */
-export async function openOutsideView(ledgerFolder: string, { at = new Date() }: OutsideViewOptions = {}): Promise<OutsideView> {
+export async function openOutsideView(ledgerFolder: string, { at = new Date(), policy: given }: OutsideViewOptions = {}): Promise<OutsideView> {
   const { books, policyText, fault } = await readLedger(ledgerFolder)
   if (policyText === undefined) {
     throw fault === undefined
       ? new MancipleError('LEDGER_MISSING', `${ledgerFolder} holds no ledger with a policy in force`)
       : new MancipleError(fault.code, fault.reason)
   }
-  const { policy } = loadPolicyText(policyText, `the policy kept in ${ledgerFolder}`)
+  const policy = given ?? loadPolicyText(policyText, `the policy kept in ${ledgerFolder}`).policy
   const { version, text, timezone, limits } = policy
   const nowMs = Math.max(books.lastMs, at === 'latest' ? 0 : at.getTime())
   books.usePolicy({ version, text, timezone, limits }, nowMs)
@@ -64,6 +67,7 @@ export async function openOutsideView(ledgerFolder: string, { at = new Date() }:
     meters: books.meters,
     spend: (startMs, endMs) => books.spend(startMs, endMs),
     notices,
+    outlooks: () => outlooksOfMemory(policy, books.pacing, books.meters, nowMs),
     nowMs,
   }
   return {

@@ -2,12 +2,13 @@ import { MancipleError } from './errors.ts'
 import { isoInstant } from './instant.ts'
 import { checkHistoryQuery, Tally, Timeline, type HistoryQuery, type HistoryRow } from './ledger/history.ts'
 import type { SpendRow } from './ledger/ledger.ts'
-import { freeOf, type BackendKind, type MeterState, type Unit } from './limit.ts'
+import { freeOf, quantityOf, type BackendKind, type MeterState, type Unit } from './limit.ts'
 import { lastCloudState, type Notice } from './notices/notice.ts'
 import { accountOf, elapsedOf, overQuotas, spentOf, utilizationOf, type Account } from './policy/measures.ts'
+import type { Outlook } from './policy/outlook.ts'
 import type { Policy } from './policy/policy.ts'
 import { formatWindow } from './window-text.ts'
-import { QUARTER_MS, type Calendar } from './windows.ts'
+import { QUARTER_MS, type Bounds, type Calendar } from './windows.ts'
 
 /** What reports look at: the policy, the totals, and the time. */
 export interface ReportView {
@@ -17,6 +18,8 @@ export interface ReportView {
   readonly meters: readonly MeterState[]
   readonly spend: (startMs: number, endMs: number) => readonly SpendRow[]
   readonly notices: readonly Notice[]
+  /** What the quotas are heading for, by the name of the limit. */
+  readonly outlooks: () => ReadonlyMap<string, Outlook>
   readonly nowMs: number
 }
 
@@ -43,13 +46,16 @@ export interface LimitReport {
   readonly unit: Unit
   readonly window: string
   readonly hard: boolean
-  /** All in the limit's unit: `settled + held + presumed + free = quantity`. */
+  /** All in the limit's unit: `settled + held + presumed + beside + free = quantity`. */
   readonly quantity: number
   readonly settled: number
   readonly held: number
   readonly presumed: number
+  /** Used beside the router, as the provider's last reading in this window has it. */
+  readonly beside: number
+  readonly reading: { readonly used: number; readonly at: string; readonly source: string } | null
   readonly free: number
-  /** settled ÷ quantity. */
+  /** (settled + beside) ÷ quantity. */
   readonly spent: number
   readonly standing: Standing
   /** When the window ends; null for a rolling one, and for one that begins at first use and has not begun. */
@@ -58,7 +64,7 @@ export interface LimitReport {
 
 /** How much of what is paid for has been used, against how much of the time has passed. */
 export interface Progress {
-  /** settled ÷ quota. */
+  /** (settled + used beside the router) ÷ quota. */
   readonly utilization: number
   /** Share of the window that has passed. */
   readonly elapsed: number
@@ -76,6 +82,21 @@ export interface QuotaReport extends Progress {
   readonly quantity: number
   readonly settled: number
   readonly resets: string | null
+  /** Share of the quota that will have been used when the window ends, as work is routed now: a tenth, half and nine tenths of outcomes are below. Null where nothing is foreseen: before the first request; for an outside view before the router's first checkpoint, within a minute of it. */
+  readonly forecast: Forecast | null
+  /** What is paid for and, by the middle of the forecast, will lapse: nano-USD. Null where nothing is foreseen, or the quota has no worth in money. */
+  readonly lapseNano: number | null
+  /** When the window began; null before it has. */
+  readonly began: string | null
+  /** Share of the quota that had been settled by the end of each thirtieth of the window that has begun, the last one up to now. Without what was used beside the router. */
+  readonly course: readonly number[]
+}
+
+/** Shares of a quota. */
+export interface Forecast {
+  readonly low: number
+  readonly mid: number
+  readonly high: number
 }
 
 /** Limits, quotas and whether cloud calls go through. */
@@ -91,6 +112,7 @@ export interface BudgetReport {
   readonly localOnly: Notice | null
 }
 
+const COURSE_PARTS = 30
 const NOTHING: Spend = { costNano: 0, tokens: 0, requests: 0 }
 
 export function costsReport(view: ReportView): CostsReport {
@@ -117,14 +139,14 @@ export function budgetReport(view: ReportView): BudgetReport {
     timezone: policy.timezone,
     policy: policy.version,
     limits: meters.map((meter) => limitReport(meter, policy)),
-    quotas: accounts.flatMap((account) => quotaReport(account, view)),
+    quotas: quotaReports(accounts, view),
     total: progress(overQuotas(accounts, utilizationOf, meters, nowMs), overQuotas(accounts, elapsedOf, meters, nowMs), policy.floors.total),
     localOnly: localOnlyNow(view.notices, nowMs),
   }
 }
 
 function limitReport(meter: MeterState, policy: Policy): LimitReport {
-  const { limit, settled, held, presumed, bounds } = meter
+  const { limit, settled, held, presumed, beside, reading, bounds } = meter
   const spent = spentOf(meter)
   return {
     limit: limit.name,
@@ -135,19 +157,29 @@ function limitReport(meter: MeterState, policy: Policy): LimitReport {
     settled,
     held,
     presumed,
+    beside,
+    reading: reading === undefined ? null : { used: reading.used, at: reading.at, source: reading.source },
     free: freeOf(meter),
     spent,
-    standing: settled > limit.quantity ? 'over' : spent >= policy.warningThreshold ? 'near' : 'within',
+    standing: settled + beside > limit.quantity ? 'over' : spent >= policy.warningThreshold ? 'near' : 'within',
     resets: bounds === undefined || limit.window.kind === 'rolling' ? null : isoInstant(bounds.endMs),
   }
 }
 
-function quotaReport(account: Account, { policy, meters, nowMs }: ReportView): QuotaReport[] {
+function quotaReports(accounts: readonly Account[], view: ReportView): readonly QuotaReport[] {
+  if (!accounts.some(({ quota }) => quota !== undefined)) return []
+  const outlooks = view.outlooks()
+  return accounts.flatMap((account) => quotaReport(account, view, outlooks))
+}
+
+function quotaReport(account: Account, view: ReportView, outlooks: ReadonlyMap<string, Outlook>): QuotaReport[] {
+  const { policy, meters, nowMs } = view
   const { backend, quota } = account
   const meter = quota === undefined ? undefined : meters[quota]
   if (meter === undefined) return []
   const { limit, settled, bounds } = meter
   const { name, kind } = backend
+  const outlook = outlooks.get(limit.name)
   return [
     {
       backend: name,
@@ -157,9 +189,40 @@ function quotaReport(account: Account, { policy, meters, nowMs }: ReportView): Q
       quantity: limit.quantity,
       settled,
       resets: bounds === undefined ? null : isoInstant(bounds.endMs),
+      forecast: forecastOf(outlook),
+      lapseNano: lapseOf(outlook, backend.paidNano ?? (limit.unit === 'usd' ? limit.quantity : undefined)),
+      began: bounds === undefined ? null : isoInstant(bounds.startMs),
+      course: bounds === undefined ? [] : courseOf(meter, bounds, view),
       ...progress(utilizationOf(account, meters), elapsedOf(account, meters, nowMs), policy.floors.backend),
     },
   ]
+}
+
+/** Backwards from what is settled, so that it ends there: quarter-hours do not always fall together with the ends of the parts. */
+function courseOf({ limit, settled }: MeterState, { startMs, endMs }: Bounds, { spend, nowMs }: ReportView): readonly number[] {
+  const { scope, unit, quantity } = limit
+  const partMs = (endMs - startMs) / COURSE_PARTS
+  const course: number[] = []
+  let later = 0
+  for (let part = Math.min(COURSE_PARTS, Math.ceil((nowMs - startMs) / partMs)); part > 0; part -= 1) {
+    course.unshift(quantity > 0 ? Math.max(0, settled - later) / quantity : 0)
+    for (const row of spend(startMs + (part - 1) * partMs, Math.min(nowMs + 1, startMs + part * partMs))) {
+      if (row.backend === scope.backend) later += quantityOf(unit, row)
+    }
+  }
+  return course
+}
+
+function forecastOf(outlook: Outlook | undefined): Forecast | null {
+  if (outlook === undefined || outlook.quantity === 0) return null
+  const { quantity, low, expected, high } = outlook
+  return { low: low / quantity, mid: expected / quantity, high: high / quantity }
+}
+
+/** Whole nano-USD. */
+function lapseOf(outlook: Outlook | undefined, paidNano: number | undefined): number | null {
+  if (outlook === undefined || outlook.quantity === 0 || paidNano === undefined) return null
+  return Math.round(Math.max(0, 1 - outlook.expected / outlook.quantity) * paidNano)
 }
 
 function progress(utilization: number, elapsed: number, floor: number): Progress {

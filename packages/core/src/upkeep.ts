@@ -5,10 +5,11 @@ import { MancipleError } from './errors.ts'
 import { openJsonLedger } from './ledger/json-ledger.ts'
 import type { Ledger } from './ledger/ledger.ts'
 import { readLedger } from './ledger/reader.ts'
-import type { LedgerEntry } from './ledger/record.ts'
+import type { LedgerEntry, Observation } from './ledger/record.ts'
 import { assertFolder, verify, type OnProgress, type Verification } from './ledger/verify.ts'
 import type { NanoUsd } from './money.ts'
 import type { Backend, Policy } from './policy/policy.ts'
+import { observationOf, type QuotaReading } from './reading.ts'
 
 /**
  * Reads every line of a ledger and compares all that it says more than once, to the nano. Works beside a running router; never writes.
@@ -79,6 +80,20 @@ export async function dropPresumed(folder: string, id: string, reason: string, o
   await withLedger(folder, options, async (opened) => {
     await putInForce(opened)
     await opened.ledger.dropPresumed(id, reason, opened.nowMs)
+  })
+}
+
+/**
+ * Notes a provider's own reading of a quota, taken by hand, in a ledger that no router writes. Beside a running router only the router can: see `Manciple.observe`.
+ * @throws MancipleError as {@link adjustSpend}, and `REQUEST_INVALID`.
+ */
+export async function recordReading(folder: string, backend: string, reading: QuotaReading, options: WriteOptions = {}): Promise<Observation> {
+  return withLedger(folder, options, async (opened) => {
+    const { ledger, policy, nowMs } = opened
+    await putInForce(opened)
+    const observation = observationOf(backend, reading, policy, ledger, nowMs)
+    await ledger.observe(observation)
+    return observation
   })
 }
 

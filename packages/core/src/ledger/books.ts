@@ -241,8 +241,7 @@ export class Books {
         return this.#saw(record.order.atMs)
       case 'observe':
         // Its time is the provider's: it must not move ledger time.
-        this.#observations.set(observationKey(record.observation), record.observation)
-        return this.#metering?.observe(record.observation)
+        return this.#observe(record.observation)
       case 'notice':
         return this.#notify(record.notice)
       case 'adjust':
@@ -363,6 +362,14 @@ export class Books {
 
   #isShort(meter: Meter): boolean {
     return this.#recalling && this.#metering?.reachesBefore(meter, this.#sinceMs) === true
+  }
+
+  /** Of two readings the later one counts, in whatever order they come. */
+  #observe(observation: Observation): void {
+    const key = observationKey(observation)
+    if (Date.parse(this.#observations.get(key)?.at ?? '') > Date.parse(observation.at)) return
+    this.#observations.set(key, observation)
+    this.#metering?.observe(observation)
   }
 
   #notify(notice: Notice): void {

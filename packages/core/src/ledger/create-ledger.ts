@@ -12,6 +12,9 @@ import { adjustmentOf, checkAdjustment, checkImport, importedOf, MAX_CALL_NANO }
 import { adjustedEntry } from './history.ts'
 import type { AdjustOrder, Hold, ImportOrder, LedgerEntry, LedgerRecord, Observation, RefuseOrder, ReserveOrder, Settlement } from './record.ts'
 
+const DAY_MS = 86_400_000
+const TWO_DIGITS = Array.from({ length: 60 }, (_, number) => String(number).padStart(2, '0'))
+
 export interface LedgerParts {
   /** With the `open` record of this session applied. */
   readonly books: Books
@@ -35,8 +38,8 @@ class BookLedger implements Ledger {
   readonly #session: string
   readonly #recall: (() => void) | undefined
   #holdNumber: number
-  #secondMs = Number.NaN
-  #secondText = ''
+  #dayMs = Number.NaN
+  #dayText = ''
 
   constructor({ books, log, session, opened, recall }: LedgerParts) {
     this.opened = opened
@@ -221,14 +224,16 @@ class BookLedger implements Ledger {
     return `${this.#session}-${this.#holdNumber.toString(36)}`
   }
 
-  /** ISO 8601 UTC. Within a second only the last digits change; to write it all would cost as much as the rest of a settlement. */
+  /** ISO 8601 UTC. Within a day only the time changes; to write it all would cost as much as the rest of a settlement. */
   #timestamp(ms: number): string {
-    const withinMs = ms % 1000
-    if (ms - withinMs !== this.#secondMs) {
-      this.#secondMs = ms - withinMs
-      this.#secondText = isoInstant(this.#secondMs).slice(0, -4)
+    const withinMs = ms % DAY_MS
+    if (ms - withinMs !== this.#dayMs) {
+      this.#dayMs = ms - withinMs
+      this.#dayText = isoInstant(this.#dayMs).slice(0, 11)
     }
-    return `${this.#secondText}${String(withinMs).padStart(3, '0')}Z`
+    const seconds = Math.floor(withinMs / 1000)
+    const [hour, minute, second] = [Math.floor(seconds / 3600), Math.floor(seconds / 60) % 60, seconds % 60]
+    return `${this.#dayText}${TWO_DIGITS[hour]}:${TWO_DIGITS[minute]}:${TWO_DIGITS[second]}.${String(withinMs % 1000).padStart(3, '0')}Z`
   }
 
   #standing(id: string): Hold {

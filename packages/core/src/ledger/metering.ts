@@ -5,7 +5,7 @@ import type { Cells } from './cells.ts'
 import type { LedgerPolicy } from './ledger.ts'
 import { Meter, type Standing, type Use } from './meter.ts'
 import type { HoldIndex } from './open-holds.ts'
-import type { ReserveOrder } from './record.ts'
+import type { Observation, ReserveOrder } from './record.ts'
 
 const DAY_MS = 86_400_000
 
@@ -61,6 +61,14 @@ export class Metering {
   bring(meter: Meter, atMs: number, quantity: number): void {
     if (meter.counts(atMs)) meter.add(atMs, 'settled', quantity)
     else if (!isCalendar(meter.limit.window)) this.fold(meter)
+  }
+
+  /** What a provider counts above what the ledger had settled then was used beside it. */
+  observe({ limit: name, used, settled, until, at, source }: Observation): void {
+    const meter = this.meters.find(({ limit }) => limit.name === name)
+    if (meter === undefined || settled === undefined || until === undefined) return
+    const beside = Math.max(0, Math.ceil(used * meter.limit.quantity) - settled)
+    meter.read({ beside, used, at, source, untilMs: Date.parse(until) })
   }
 
   /** Names of the limits in whose window at `atMs` less than nothing would have been settled with these quantities as well. */

@@ -1,8 +1,9 @@
-import { isoInstant } from '../instant.ts'
+import { formatInstant, isoInstant } from '../instant.ts'
 import type { Hold, LedgerEntry } from '../ledger/record.ts'
 import type { ClockJump } from '../ledger-time.ts'
 import { formatUsd, usdToNano } from '../money.ts'
 import type { Assessment } from '../policy/decide.ts'
+import type { Failures } from '../policy/outages.ts'
 import type { Policy } from '../policy/policy.ts'
 import type { NoticeBody } from './notice.ts'
 
@@ -82,5 +83,27 @@ export function clockJumped(jump: ClockJump, nowMs: number): NoticeBody {
     episode: isoInstant(nowMs),
     text: `The clock is ${minutes} min ${jump.kind === 'ahead' ? 'ahead' : 'behind'}: ${rule}`,
     data: { kind: jump.kind, byMs: jump.byMs },
+  }
+}
+
+export function outage(backend: string, { count, sinceMs }: Failures, timezone: string): NoticeBody {
+  return {
+    severity: 'alert',
+    kind: 'outage',
+    scope: backend,
+    episode: `${backend}@${isoInstant(sinceMs)}`,
+    text: `${backend} is down: its last ${count} attempts failed, since ${formatInstant(sinceMs, timezone)}; the quotas of the others are paced without it`,
+    data: { backend, failures: count, since: isoInstant(sinceMs) },
+  }
+}
+
+export function outageOver(backend: string, { sinceMs }: Failures, timezone: string, nowMs: number): NoticeBody {
+  return {
+    severity: 'info',
+    kind: 'outage',
+    scope: backend,
+    episode: `${backend}@${isoInstant(sinceMs)} over`,
+    text: `${backend} is back: it was down since ${formatInstant(sinceMs, timezone)}`,
+    data: { backend, since: isoInstant(sinceMs), until: isoInstant(nowMs) },
   }
 }

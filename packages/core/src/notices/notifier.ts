@@ -2,6 +2,7 @@ import { MancipleError } from '../errors.ts'
 import { isoInstant } from '../instant.ts'
 import type { Ledger } from '../ledger/ledger.ts'
 import type { Quantities } from '../limit.ts'
+import type { Planner } from '../policy/decide.ts'
 import type { Rule, Backend } from '../policy/policy.ts'
 import type { PreparedPolicy } from '../policy/prepare.ts'
 import type { Bus } from './bus.ts'
@@ -18,12 +19,15 @@ export class Notifier {
   readonly #ordinary = new OrdinaryCall()
   readonly #onError: (error: unknown) => void
   /** The episode that each kind and subject was last told in: what has been told costs one look-up. */
-  readonly #told = new Map<string, number | undefined>()
+  readonly #told = new Map<string, Map<string, number | null>>()
   /** The latest `local-only` or `restored`. */
   #cloudState: Notice | undefined
   /** When a rule that matched for a backend was last looked at. */
   readonly #lookedAt = new WeakMap<Rule, Map<Backend, number>>()
+  /** Of each backend of a policy: the limits that cover an ordinary call. */
+  readonly #limits = new WeakMap<Backend, readonly number[]>()
   #fault: Notice | undefined
+  #reviewedMs = Number.NEGATIVE_INFINITY
 
   constructor(ledger: Ledger, bus: Bus, onError: (error: unknown) => void) {
     this.#ledger = ledger
@@ -37,13 +41,11 @@ export class Notifier {
     if (this.#ledger.fault !== undefined) return this.#tellFault(nowMs)
     if (this.#ledger.raised(body.kind, body.episode)) return
     this.#ledger.notice(body, nowMs).then(
-      (notice) => {
-        if (notice === undefined) return
-        this.#cloudState = lastCloudState([notice]) ?? this.#cloudState
-        this.#bus.emit(notice)
-      },
+      (notice) => notice && this.#bus.emit(notice),
       () => this.#tellFault(nowMs),
     )
+    // It is in the books already; the promise stands for the disk.
+    this.#cloudState = lastCloudState(this.#ledger.notices.slice(-1)) ?? this.#cloudState
   }
 
   /** Remembers the size of an ordinary cloud call. */
@@ -57,6 +59,7 @@ export class Notifier {
 
   /** Standing rules and the state of the limits: after each settle, at opening, and by a timer, since an idle backend raises no events. */
   review(prepared: PreparedPolicy, nowMs: number): void {
+    this.#reviewedMs = nowMs
     try {
       if (this.#ledger.fault !== undefined) return this.#tellFault(nowMs)
       this.#ledger.advance(nowMs)
@@ -65,6 +68,11 @@ export class Notifier {
     } catch (error) {
       this.ruleFault(error, nowMs)
     }
+  }
+
+  /** Ledger time of the last review. */
+  get reviewedMs(): number {
+    return this.#reviewedMs
   }
 
   /** Own rules of the dispatch phase whose event is `notify`. In the path of a decision. */
@@ -94,16 +102,23 @@ export class Notifier {
   }
 
   #tell({ kind, subject, episodeMs, body }: Occasion, nowMs: number): void {
-    const key = `${kind}\n${subject}`
-    if (this.#told.has(key) && this.#told.get(key) === episodeMs) return
-    this.#told.set(key, episodeMs)
+    let told = this.#told.get(kind)
+    if (told === undefined) this.#told.set(kind, (told = new Map()))
+    if (told.get(subject) === (episodeMs ?? null)) return
+    told.set(subject, episodeMs ?? null)
     this.post(body(), nowMs)
   }
 
   #view(prepared: PreparedPolicy, nowMs: number): TriggerView {
     const { planner, policy, calendar } = prepared
-    const limitsOf = (backend: Backend): readonly number[] => planner.limitsOf(backend, backend.models[0] ?? '', null)
+    const limitsOf = (backend: Backend): readonly number[] => this.#limitsOf(backend, planner)
     return { policy, calendar, meters: this.#ledger.meters, limitsOf, ordinary: this.#ordinary.median, nowMs, lastCloudState: this.#cloudState }
+  }
+
+  #limitsOf(backend: Backend, planner: Planner): readonly number[] {
+    let limits = this.#limits.get(backend)
+    if (limits === undefined) this.#limits.set(backend, (limits = planner.limitsOf(backend, backend.models[0] ?? '', null)))
+    return limits
   }
 
   /** The `ledger-fault` that stands. The journal cannot keep it, so whoever listens later has to be told by this. */

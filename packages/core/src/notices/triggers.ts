@@ -1,6 +1,9 @@
 import { formatInstant, isoInstant } from '../instant.ts'
-import { quantityOf, type MeterState, type Quantities, type Unit } from '../limit.ts'
-import { formatUsd, NANO_PER_USD } from '../money.ts'
+import { quantityOf, type MeterState, type Quantities } from '../limit.ts'
+import { formatQuantity, readingText } from '../limit-text.ts'
+import { NANO_PER_USD } from '../money.ts'
+import type { Assessment } from '../policy/decide.ts'
+import { spentOf } from '../policy/measures.ts'
 import type { Backend, Policy, Rule } from '../policy/policy.ts'
 import type { StandingMatch } from '../policy/rule-set.ts'
 import type { Calendar } from '../windows.ts'
@@ -36,9 +39,14 @@ export class OrdinaryCall {
 }
 
 function middle(holds: readonly Quantities[], key: 'costNano' | 'tokens'): number {
-  const sorted = holds.map((hold) => hold[key]).sort((a, b) => a - b)
+  const sorted = new Float64Array(holds.length)
+  for (let index = 0; index < sorted.length; index += 1) sorted[index] = holds[index]?.[key] ?? 0
+  sorted.sort()
   return sorted[sorted.length >> 1] ?? FIRST_ORDINARY[key]
 }
+
+const NONE: readonly MeterState[] = []
+const NOTHING_DUE: readonly Occasion[] = []
 
 /** What the triggers look at. */
 export interface TriggerView {
@@ -65,7 +73,7 @@ export interface Occasion {
 }
 
 export function occasions(view: TriggerView, standing: readonly StandingMatch[]): readonly Occasion[] {
-  const due = [...reached(view), ...cloudState(view)]
+  const due = [...reached(view), ...lowRemaining(view), ...cloudState(view)]
   for (const { rule, backend } of standing) if (rule.event.type === 'notify') due.push(ruleMatch(rule, backend, view))
   return due
 }
@@ -110,19 +118,46 @@ function startOfDay({ calendar, nowMs }: TriggerView): number {
 }
 
 function reached(view: TriggerView): Occasion[] {
-  return view.meters.flatMap((meter) => {
-    const { name, hard } = meter.limit
-    if (!hard || hasRoom(meter, view.ordinary)) return []
+  const due: Occasion[] = []
+  for (const meter of view.meters) if (meter.limit.hard && !hasRoom(meter, view.ordinary)) due.push(limitReached(meter, view))
+  return due
+}
+
+function limitReached(meter: MeterState, view: TriggerView): Occasion {
+  const { name } = meter.limit
+  const episodeMs = episodeOf(meter, view)
+  const body = (): NoticeBody => ({
+    severity: 'warning',
+    kind: 'limit-reached',
+    scope: name,
+    episode: `${name}@${isoInstant(episodeMs)}`,
+    text: `${name} is reached: ${standingOf(meter, view)}`,
+    data: figures(meter),
+  })
+  return { kind: 'limit-reached', subject: name, episodeMs, body }
+}
+
+/** A quota that nears its end, at the policy's share of what is left and at half of it. Work shifts by its price; nothing is blocked before the end. */
+function lowRemaining(view: TriggerView): Occasion[] {
+  const { floors, backends } = view.policy
+  return backends.flatMap(({ name, kind, quota }): readonly Occasion[] => {
+    const meter = kind === 'cloud' ? meterNamed(view, quota) : undefined
+    if (meter === undefined || meter.limit.quantity === 0) return NOTHING_DUE
+    const left = 1 - spentOf(meter)
+    if (left >= floors.lowRemaining) return NOTHING_DUE
+    const below = left < floors.lowRemaining / 2 ? floors.lowRemaining / 2 : floors.lowRemaining
     const episodeMs = episodeOf(meter, view)
+    const share = `${Number((below * 100).toFixed(2))}%`
+    const scope = meter.limit.name
     const body = (): NoticeBody => ({
       severity: 'warning',
-      kind: 'limit-reached',
-      scope: name,
-      episode: `${name}@${isoInstant(episodeMs)}`,
-      text: `${name} is reached: ${standingOf(meter, view)}`,
-      data: figures(meter),
+      kind: 'low-remaining',
+      scope,
+      episode: `${scope}@${isoInstant(episodeMs)} ${share}`,
+      text: `${name}: less than ${share} of its quota is left; work shifts to others, nothing is blocked: ${standingOf(meter, view)}`,
+      data: { ...figures(meter), below },
     })
-    return [{ kind: 'limit-reached', subject: name, episodeMs, body }]
+    return [{ kind: 'low-remaining', subject: `${scope} ${share}`, episodeMs, body }]
   })
 }
 
@@ -130,7 +165,8 @@ function reached(view: TriggerView): Occasion[] {
  * `local-only` while no cloud backend has room for an ordinary call, `restored` when one has again.
  * Holds do not count: they come back, and a burst of them must not look like an empty purse.
  */
-function cloudState(view: TriggerView): Occasion[] {
+function cloudState(view: TriggerView): readonly Occasion[] {
+  if (view.lastCloudState?.kind !== 'local-only' && view.policy.backends.some((backend) => isOpen(backend, view))) return NOTHING_DUE
   const cloud = view.policy.backends.filter((backend) => backend.kind === 'cloud')
   const blocked = cloud.map((backend) => view.limitsOf(backend).flatMap((index) => blocking(view.meters[index], view.ordinary)))
   const exhausted = cloud.length > 0 && blocked.every((meters) => meters.length > 0)
@@ -173,22 +209,26 @@ function localOnly(view: TriggerView, reset: number | undefined): Occasion {
   return { kind: 'local-only', subject: 'total', episodeMs: reset, body }
 }
 
+function isOpen(backend: Backend, view: TriggerView): boolean {
+  return backend.kind === 'cloud' && view.limitsOf(backend).every((index) => blocking(view.meters[index], view.ordinary).length === 0)
+}
+
 function blocking(meter: MeterState | undefined, ordinary: Quantities): readonly MeterState[] {
-  return meter === undefined || !meter.limit.hard || hasRoom(meter, ordinary) ? [] : [meter]
+  return meter === undefined || !meter.limit.hard || hasRoom(meter, ordinary) ? NONE : [meter]
 }
 
 function hasRoom(meter: MeterState, ordinary: Quantities): boolean {
-  return meter.settled + meter.presumed + quantityOf(meter.limit.unit, ordinary) <= meter.limit.quantity
+  return meter.settled + meter.presumed + meter.beside + quantityOf(meter.limit.unit, ordinary) <= meter.limit.quantity
 }
 
 /** What stands in the way of one backend: the limits without room, and what is wanted of them. */
-export interface Blocked {
+interface Blocked {
   readonly meters: readonly MeterState[]
   readonly wanted: Quantities
 }
 
 /** The earliest time at which some backend has room in all its limits. */
-export function resetMs(backends: readonly Blocked[]): number | undefined {
+function resetMs(backends: readonly Blocked[]): number | undefined {
   let earliest: number | undefined
   for (const { meters, wanted } of backends) {
     const free = meters.map((meter) => meter.roomAt(quantityOf(meter.limit.unit, wanted)))
@@ -199,24 +239,27 @@ export function resetMs(backends: readonly Blocked[]): number | undefined {
   return earliest
 }
 
-function meterNamed(view: TriggerView, name: string | undefined): MeterState | undefined {
-  return name === undefined ? undefined : view.meters.find((meter) => meter.limit.name === name)
+/** When a call that found no room could first be served by some cloud backend. @param ordinary what stands for a call whose size is not known. */
+export function resetOf(assessments: readonly Assessment[], meters: readonly MeterState[], ordinary: Quantities): number | undefined {
+  const blocked = assessments.filter((assessment) => assessment.out === 'no-room')
+  return resetMs(blocked.map(({ estimate, limits }) => ({ wanted: estimate ?? ordinary, meters: limits.flatMap((index) => meters[index] ?? []) })))
+}
+
+function meterNamed({ meters }: TriggerView, name: string | undefined): MeterState | undefined {
+  if (name !== undefined) for (const meter of meters) if (meter.limit.name === name) return meter
+  return undefined
 }
 
 function standingOf(meter: MeterState, view: TriggerView): string {
-  const { limit, settled, presumed, bounds } = meter
-  const share = limit.quantity === 0 ? 100 : Math.floor((settled / limit.quantity) * 100)
+  const { limit, settled, presumed, beside, bounds } = meter
+  const share = limit.quantity === 0 ? 100 : Math.floor(((settled + beside) / limit.quantity) * 100)
   const extra = presumed === 0 ? '' : `, ${formatQuantity(presumed, limit.unit)} presumed spent`
+  const read = beside === 0 ? '' : `, ${readingText(meter, view.nowMs)}`
   const reset = bounds === undefined || limit.window.kind === 'rolling' ? '' : `, resets ${formatInstant(bounds.endMs, view.policy.timezone)}`
-  return `${formatQuantity(settled, limit.unit)} of ${formatQuantity(limit.quantity, limit.unit)} spent (${share}%)${extra}${reset}`
+  return `${formatQuantity(settled + beside, limit.unit)} of ${formatQuantity(limit.quantity, limit.unit)} spent (${share}%)${extra}${read}${reset}`
 }
 
 function figures(meter: MeterState): Record<string, string | number> {
-  const { limit, settled, presumed } = meter
-  return { limit: limit.name, unit: limit.unit, quantity: limit.quantity, settled, presumed }
-}
-
-/** `$12.34`, `1,500 requests`. */
-export function formatQuantity(quantity: number, unit: Unit): string {
-  return unit === 'usd' ? formatUsd(quantity) : `${quantity.toLocaleString('en-US')} ${unit}`
+  const { limit, settled, presumed, beside } = meter
+  return { limit: limit.name, unit: limit.unit, quantity: limit.quantity, settled, presumed, beside }
 }

@@ -50,17 +50,10 @@ function briefPolicy(limits?: readonly Limit[]): Policy {
 
 const named = (rules: readonly Rule[], name: string): Rule | undefined => rules.find((rule) => rule.name === name)
 
-test('the brief’s block compiles to a ceiling and a warning for each limit, four floor rules for each quota, and one for the total', () => {
+test('the brief’s block compiles to a ceiling and a warning for each limit; floors are no rules', () => {
   expect(compileShorthand(briefPolicy()).map((rule) => `${rule.event.type} ${rule.name}`)).toEqual([
     ...['all.day', 'all.month', 'claude.month', 'kimi.month', 'gpt.month', 'gemini.month'].map((limit) => `forbid ${limit}`),
     ...['all.day', 'all.month', 'claude.month', 'kimi.month', 'gpt.month', 'gemini.month'].map((limit) => `notify ${limit} near`),
-    ...['claude', 'kimi', 'gpt', 'gemini'].flatMap((name) => [
-      `prefer ${name} behind`,
-      `avoid ${name} low`,
-      `notify ${name} under-used`,
-      `notify ${name} low-remaining`,
-    ]),
-    'notify total too-conservative',
   ])
 })
 
@@ -109,11 +102,11 @@ test('a limit that is not hard forbids nothing and says when it is reached', () 
   ])
 })
 
-test('rules of the shorthand are standing but for ceilings and what reads the estimate', () => {
+test('rules of the shorthand are standing but for ceilings', () => {
   const policy = briefPolicy()
   const catalogue = factCatalogue(policy.limits.map((limit) => limit.name))
   const dispatch = compileShorthand(policy).filter((rule) => phaseOf(rule, catalogue) === 'dispatch')
-  expect(dispatch.map((rule) => rule.name)).toEqual([...policy.limits.map((limit) => limit.name), 'claude low', 'kimi low', 'gpt low', 'gemini low'])
+  expect(dispatch.map((rule) => rule.name)).toEqual(policy.limits.map((limit) => limit.name))
 })
 
 test.each<[EffectType, Condition, 'dispatch' | 'standing']>([

@@ -4,18 +4,19 @@ import { covers, freeOf, quantityOf, type MeterState, type Quantities } from '..
 import { estimate } from '../pricing/estimate.ts'
 import type { KnownPrice, PriceBook } from '../pricing/price-book.ts'
 import type { CheckedRequest } from '../request.ts'
+import type { PacedScores } from './paced-scores.ts'
 import type { Backend, Policy } from './policy.ts'
 import type { RuleOutcome, RuleSet } from './rule-set.ts'
 
 /** An answer shorter than this is of no use: rather than cut below it, another candidate is taken. */
-const LEAST_OUTPUT = 256
+export const LEAST_OUTPUT = 256
 
-/** Suitability of the backend that the request names, and of others that `preferences` does not mention. */
+/** Suitability of the backend that the request names, and of others that `preferences` does not mention: what is paid for suits better than what is not. */
 const NAMED = 1
-const UNMENTIONED = 0.5
+const UNMENTIONED = { cloud: 0.5, local: 0 } as const
 
-/** Lower ranks win, whatever the score: a whole answer before a shortened one, any paid backend before a local one. */
-const RANK = { whole: 0, shortened: 1, local: 2, out: 3 } as const
+/** Lower ranks win, whatever the score: a whole answer before a shortened one, any paid backend before a local one. A local backend has the rank of a whole answer where it is asked for, and under a shortage. */
+export const RANK = { whole: 0, shortened: 1, local: 2, out: 3 } as const
 type Rank = (typeof RANK)[keyof typeof RANK]
 
 const NONE: readonly never[] = []
@@ -25,7 +26,10 @@ export interface Assessment {
   readonly backend: Backend
   readonly model: string
   readonly rank: Rank
+  /** Suitability, less the toll, and what rules move it by. */
   readonly score: number
+  /** What pacing takes off for what the call draws from quotas and limits; below 0 where what is paid for would lapse. */
+  readonly toll: number
   readonly price: KnownPrice | undefined
   readonly maxOutputTokens: number
   readonly estimate: Quantities | undefined
@@ -36,9 +40,19 @@ export interface Assessment {
   readonly rules: readonly number[]
 }
 
+/** A request, and what it is judged by. */
+interface Asked {
+  readonly request: CheckedRequest
+  readonly meters: readonly MeterState[]
+  readonly nowMs: number
+  readonly paced: PacedScores | undefined
+}
+
 interface Candidate {
   readonly backend: Backend
   readonly model: string
+  /** Place of its backend in the pacing plan, which has the cloud backends alone; -1 for a local one. */
+  readonly paced: number
   /** Indexes of the limits that cover it, by the task type as limits see it. */
   readonly covering: Map<string, readonly number[]>
 }
@@ -50,9 +64,10 @@ export interface Planner {
   /**
    * In order of preference by name: what the request names first, `local` last. Take them with {@link best}.
    * @param cloudClosed a fault stops cloud calls: only local candidates are judged.
+   * @param paced undefined where nothing is paced.
    * @throws MancipleError `BACKEND_UNKNOWN`, `REQUEST_INVALID`.
    */
-  plan(request: CheckedRequest, meters: readonly MeterState[], nowMs: number, cloudClosed: boolean): readonly Assessment[]
+  plan(request: CheckedRequest, meters: readonly MeterState[], nowMs: number, cloudClosed: boolean, paced?: PacedScores): readonly Assessment[]
   /** Local candidates alone, without rules: for when rules cannot be evaluated. */
   localOnly(request: CheckedRequest, nowMs: number): readonly Assessment[]
   /** Indexes of the limits that cover a call. */
@@ -61,7 +76,9 @@ export interface Planner {
 
 export function createPlanner(policy: Policy, rules: RuleSet, prices: PriceBook): Planner {
   const backends = new Map(policy.backends.map((backend) => [backend.name, backend]))
-  const listed = policy.backends.map((backend) => backend.models.map((model): Candidate => ({ backend, model, covering: new Map() })))
+  const cloud = policy.backends.filter(({ kind }) => kind === 'cloud')
+  const candidateOf = (backend: Backend, model: string): Candidate => ({ backend, model, paced: cloud.indexOf(backend), covering: new Map() })
+  const listed = policy.backends.map((backend) => backend.models.map((model) => candidateOf(backend, model)))
   const all = listed.flat().sort((a, b) => Number(a.backend.kind === 'local') - Number(b.backend.kind === 'local'))
   const limitedTaskTypes = new Set(policy.limits.flatMap((limit) => limit.scope.taskType ?? []))
 
@@ -77,42 +94,56 @@ export function createPlanner(policy: Policy, rules: RuleSet, prices: PriceBook)
     return found
   }
 
-  function suitability(backend: Backend, request: CheckedRequest, row: ReadonlyMap<string, number> | undefined): number {
-    return backend.name === request.backend ? NAMED : (row?.get(backend.name) ?? UNMENTIONED)
-  }
-
-  function assess(candidate: Candidate, request: CheckedRequest, meters: readonly MeterState[], nowMs: number, suits: number, whole: Rank): Assessment {
+  function assess(candidate: Candidate, { request, meters, nowMs, paced }: Asked, suits: number, whole: Rank): Assessment {
     const { backend, model } = candidate
     const asked = request.maxOutputTokens ?? policy.maxOutputTokens
     const price = prices.price(backend, model, nowMs)
     if (price.kind === 'unknown') return outOf(candidate, asked, suits, 'price-unknown')
+    const toll = paced === undefined || candidate.paced < 0 ? 0 : paced.toll(candidate.paced, price, request, asked)
+    const score = suits - toll
     const limits = covering(candidate, request.taskType)
     let bound = boundOf(price, request, asked)
     let maxOutputTokens = asked
     if (!fits(limits, meters, bound)) {
       maxOutputTokens = longestOutput(price, request, asked, limits, meters)
       if (maxOutputTokens < Math.min(asked, Math.max(LEAST_OUTPUT, request.minOutputTokens))) {
-        return { ...outOf(candidate, asked, suits, 'no-room'), price, estimate: bound, limits: limits.filter((index) => !fits([index], meters, bound)) }
+        if (candidate.paced >= 0) paced?.suits(candidate.paced, suits)
+        const short = limits.filter((index) => !fits([index], meters, bound))
+        return { ...outOf(candidate, asked, score, 'no-room'), toll, price, estimate: bound, limits: short }
       }
       bound = boundOf(price, request, maxOutputTokens)
     }
-    const assessment = { backend, model, rank: whole, score: suits, price, maxOutputTokens, estimate: bound, out: undefined, limits: NONE, rules: NONE }
-    return judged(assessment, rules.judge(assessment), maxOutputTokens < asked)
+    const assessment = { backend, model, rank: whole, score, toll, price, maxOutputTokens, estimate: bound, out: undefined, limits: NONE, rules: NONE }
+    const judgement = judged(assessment, rules.judge(assessment), maxOutputTokens < asked)
+    if (paced !== undefined && judgement.rank !== RANK.out) {
+      if (candidate.paced < 0) paced.suitsLocal(judgement.score)
+      else paced.suits(candidate.paced, judgement.score + toll)
+    }
+    return judgement
   }
 
-  function plan(request: CheckedRequest, meters: readonly MeterState[], nowMs: number, cloudClosed: boolean): readonly Assessment[] {
+  function plan(
+    request: CheckedRequest,
+    meters: readonly MeterState[],
+    nowMs: number,
+    cloudClosed: boolean,
+    paced: PacedScores | undefined,
+  ): readonly Assessment[] {
     const row = request.taskType === null ? undefined : policy.preferences.get(request.taskType)
     const candidates = candidatesOf(request)
     let bestCloud = 0
-    for (const { backend } of candidates) if (backend.kind === 'cloud') bestCloud = Math.max(bestCloud, suitability(backend, request, row))
+    for (const { backend } of candidates) if (backend.kind === 'cloud') bestCloud = Math.max(bestCloud, suitability(backend, request.backend, row))
     rules.begin({ nowMs, taskType: request.taskType, taskId: request.taskId, tags: request.tags, inputTokens: request.inputTokens }, meters)
+    paced?.begin(request)
+    const localJoins = paced?.shortage === true && !request.pinned
+    const asked = { request, meters, nowMs, paced }
     const assessments: Assessment[] = []
     for (const candidate of candidates) {
       const local = candidate.backend.kind === 'local'
       if (!local && cloudClosed) continue
-      const suits = suitability(candidate.backend, request, row)
+      const suits = suitability(candidate.backend, request.backend, row)
       const preferred = local && (request.backend === candidate.backend.name || (row?.has(candidate.backend.name) === true && suits > bestCloud))
-      assessments.push(assess(candidate, request, meters, nowMs, suits, local && !preferred ? RANK.local : RANK.whole))
+      assessments.push(assess(candidate, asked, suits, local && !preferred && !localJoins ? RANK.local : RANK.whole))
     }
     return assessments
   }
@@ -136,7 +167,7 @@ export function createPlanner(policy: Policy, rules: RuleSet, prices: PriceBook)
     for (const name of request.candidates ?? NONE) known(name)
     const named = request.backend === undefined ? undefined : known(request.backend)
     let first = all.filter((candidate) => isNamed(candidate, request))
-    if (request.model !== undefined && first.length === 0) first.push(unlisted(named, request.model))
+    if (request.model !== undefined && first.length === 0) first.push(candidateOf(namedFor(named, request.model), request.model))
     if (named !== undefined && !isCandidate(named, request)) first = []
     const rest = all.filter((candidate) => !first.includes(candidate) && allowed(candidate, request, named))
     if (named === undefined) return [...first, ...rest]
@@ -157,11 +188,30 @@ export function createPlanner(policy: Policy, rules: RuleSet, prices: PriceBook)
       const price = prices.price(backend, model, nowMs)
       if (backend.kind !== 'local' || price.kind === 'unknown') return []
       const bound = boundOf(price, request, maxOutputTokens)
-      return [{ backend, model, rank: RANK.local, score: UNMENTIONED, price, maxOutputTokens, estimate: bound, out: undefined, limits: NONE, rules: NONE }]
+      return [
+        {
+          backend,
+          model,
+          rank: RANK.local,
+          score: UNMENTIONED.local,
+          toll: 0,
+          price,
+          maxOutputTokens,
+          estimate: bound,
+          out: undefined,
+          limits: NONE,
+          rules: NONE,
+        },
+      ]
     })
   }
 
   return { policy, rules, plan, localOnly, limitsOf }
+}
+
+/** How well a backend suits a request, 0 to 1. @param named the backend that it names. @param row of `preferences`, for its task type. */
+export function suitability(backend: Backend, named: string | undefined, row: ReadonlyMap<string, number> | undefined): number {
+  return backend.name === named ? NAMED : (row?.get(backend.name) ?? UNMENTIONED[backend.kind])
 }
 
 function isNamed(candidate: Candidate, request: CheckedRequest): boolean {
@@ -170,10 +220,10 @@ function isNamed(candidate: Candidate, request: CheckedRequest): boolean {
 }
 
 /** A model that the policy does not list is taken on the word of a request that names its backend; its price must be known all the same. */
-function unlisted(named: Backend | undefined, model: string): Candidate {
+function namedFor(named: Backend | undefined, model: string): Backend {
   if (named === undefined)
     throw new MancipleError('REQUEST_INVALID', `model ${JSON.stringify(model)}: no backend of the policy lists it; name its backend as well`)
-  return { backend: named, model, covering: new Map() }
+  return named
 }
 
 function allowed(candidate: Candidate, request: CheckedRequest, named: Backend | undefined): boolean {
@@ -203,7 +253,7 @@ function judged(
 }
 
 function outOf({ backend, model }: Candidate, maxOutputTokens: number, score: number, out: OutReason): Assessment {
-  return { backend, model, rank: RANK.out, score, price: undefined, maxOutputTokens, estimate: undefined, out, limits: NONE, rules: NONE }
+  return { backend, model, rank: RANK.out, score, toll: 0, price: undefined, maxOutputTokens, estimate: undefined, out, limits: NONE, rules: NONE }
 }
 
 function boundOf(price: KnownPrice, { inputTokens, n }: CheckedRequest, maxOutputTokens: number): Quantities {

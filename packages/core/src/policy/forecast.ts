@@ -137,11 +137,10 @@ export class Forecaster {
     for (let index = hours.length - days; index < hours.length; index += 1) seen += hours[index]!
     const passed = this.#mass((firstHour + hours.length - days) * HOUR_MS, this.#nowMs)
     const aheadDays = (endMs - this.#nowMs) / (DAY_HOURS * HOUR_MS)
-    return { expected: ((seen + 1) / passed) * ahead, spread: FORECAST.recentSpread * Math.sqrt(1 + aheadDays / FORECAST.recentDays) }
-  }
-
-  nowMsForTest(): number {
-    return this.#nowMs
+    return {
+      expected: ((seen + 1) / passed) * ahead,
+      spread: FORECAST.recentSpread * Math.sqrt(1 + aheadDays / FORECAST.recentDays),
+    }
   }
 
   /** Demand that is expected from now until `untilMs`, as a share of that until `endMs`. */

@@ -38,12 +38,12 @@ export function shareOf(part: number, quantity: number): number {
   return part > 0 ? USED_OF_NOTHING : 0
 }
 
-/** Settled ÷ quantity. */
+/** (Settled + used beside the ledger) ÷ quantity. */
 export function spentOf(meter: MeterState): number {
-  return shareOf(meter.settled, meter.limit.quantity)
+  return shareOf(meter.settled + meter.beside, meter.limit.quantity)
 }
 
-/** Settled ÷ quota; 0 without a quota, and before the first use of a window that begins with it. */
+/** (Settled + used beside the ledger) ÷ quota; 0 without a quota, and before the first use of a window that begins with it. */
 export function utilizationOf(account: Account, meters: readonly MeterState[]): number {
   const meter = quotaOf(account, meters)
   return meter?.bounds === undefined ? 0 : spentOf(meter)

@@ -13,6 +13,9 @@ export interface Outlook {
   readonly low: number
   readonly expected: number
   readonly high: number
+  /** Requests that are expected until the window ends, wherever they go, and what one takes of this quota on average. */
+  readonly ahead: number
+  readonly meanDraw: number
   /** Chance that less than the floor will have been used, 0 to 1, between the scenarios in proportion. */
   readonly belowFloor: number
 }
@@ -29,13 +32,15 @@ export interface QuotaView {
 /** Looks ahead to the ends of the quotas' windows, one scenario of demand at a time. */
 export function outlooksOf(quotas: readonly QuotaView[]): readonly Outlook[] {
   const scenarios = SCENARIOS.map((_, scenario) => endsIn(scenario, quotas))
-  return quotas.map(({ limit, standing: { quantity, used }, forecast, floor }, index) => {
+  return quotas.map(({ limit, standing: { quantity, used }, forecast, meanDraw, floor }, index) => {
     const ends = scenarios.map((scenario) => scenario[index] ?? used).sort((a, b) => a - b)
     return {
       limit,
       quantity,
       used,
       share: forecast.share,
+      ahead: forecast.mean,
+      meanDraw,
       low: ends.at(0) ?? used,
       expected: ends.at(ends.length >> 1) ?? used,
       high: ends.at(-1) ?? used,

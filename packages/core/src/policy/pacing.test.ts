@@ -152,6 +152,16 @@ describe('pacing', () => {
     expect(scarce).toBeGreaterThan(pacing.toll(0, call))
   })
 
+  it('expects of a call what calls of its task type and size brought', () => {
+    const pacing = new Pacing({ backends: NAMES, limits: limitsOf(NAMES, [1e9, 1e9, 1e9]) })
+    for (let i = 0; i < 200; i += 1) {
+      pacing.learn('claude', 'chat', 1_000_000, 1_000_000, 0.05, 100)
+      pacing.learn('claude', 'chat', 1_000_000, 1_000_000, 0.6, 5000)
+    }
+    expect(pacing.outputShare('chat', 100)).toBeLessThan(0.1)
+    expect(pacing.outputShare('chat', 5000)).toBeGreaterThan(0.5)
+  })
+
   it('goes on after a restart with the prices it had', () => {
     fc.assert(
       fc.property(traffic, quotas, (requests, quantities) => {
@@ -170,7 +180,7 @@ describe('pacing', () => {
     const likely = NAMES.map((_, b) => ({ costNano: 1_234_567 * (b + 1), tokens: 1_234, requests: 1 }))
     for (let i = 0; i < 20_000; i += 1) {
       pacing.observe(START_MS + i * 3_600_000, [0.9, 0.8, 0.7], likely, 0.4)
-      pacing.learn(NAMES[i % 3]!, `type ${i}`, 1_000_000, 1_100_000, 0.3)
+      pacing.learn(NAMES[i % 3]!, `type ${i}`, 1_000_000, 1_100_000, 1 / (i + 3), (i * 37) % 200_000)
     }
     expect(JSON.stringify(pacing.state).length).toBeLessThan(100_000)
     expect(pacing.state.sample.fallback.length).toBe(PACING.sampleSize)

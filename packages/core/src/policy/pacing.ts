@@ -3,6 +3,7 @@ import { demandByPeriod, forecastAll } from './demand.ts'
 import { countDemand, emptyHistory, Forecaster, SCENARIOS, type DemandHistory } from './forecast.ts'
 import { horizonOf, type Horizon, type LimitStanding } from './horizon.ts'
 import { outlooksOf, type Outlook } from './outlook.ts'
+import { learnOutputShare, outputShareOf, type OutputShares } from './output-shares.ts'
 import { improvePrices, spread, weigh, type Allowance, type Draw, type Sample } from './shadow-prices.ts'
 
 export const PACING = {
@@ -17,12 +18,8 @@ export const PACING = {
   /** … and only after so many decisions, so that a decision's part of the work stays small; at the latest after six hours. */
   solveAfterDecisions: 128,
   solveAtLatestMs: 6 * 3_600_000,
-  /** Calls over which the output of a task type, and the truth ÷ the estimate of a backend, are averaged. */
+  /** Calls over which the truth ÷ the estimate of a backend is averaged. */
   learningMemory: 500,
-  /** Task types that are told apart; further ones are taken together. */
-  taskTypes: 64,
-  /** Expected output ÷ the most asked for, of a task type that has not been seen. */
-  firstOutputShare: 0.25,
   /** What a mean request's use of quotas is worth where they would lapse (in suitability): the subsidy for ordinary under-use. */
   lapseWorth: 2,
   /** … and on top of that where a floor is in danger. */
@@ -59,12 +56,15 @@ export interface PacingState {
   seen: number
   random: number
   solvedMs: number
+  /** Since then. */
+  decisions: number
   /** Mean over requests: by backend, what it would take. */
   readonly means: Record<string, { costNano: number; tokens: number }>
-  /** By task type: mean output ÷ the most asked for. */
-  readonly outputShares: Record<string, { share: number; calls: number }>
+  readonly outputShares: OutputShares
   /** By backend: truth and estimates, fading. */
   readonly truth: Record<string, { actualNano: number; likelyNano: number }>
+  /** By backend: truth ÷ estimates as of the last solve, which the prices in force go by. */
+  readonly charged: Record<string, number>
   /** By limit: the price in force, in suitability per unit, and where the next search starts: that of each scenario, per mean draw. */
   readonly prices: Record<string, { perUnit: number; readonly scenarios: number[] }>
 }
@@ -75,7 +75,19 @@ interface SampleState {
 }
 
 export function emptyPacingState(): PacingState {
-  return { history: emptyHistory(), sample: { fallback: [], columns: {} }, seen: 0, random: 1, solvedMs: 0, means: {}, outputShares: {}, truth: {}, prices: {} }
+  return {
+    history: emptyHistory(),
+    sample: { fallback: [], columns: {} },
+    seen: 0,
+    random: 1,
+    solvedMs: 0,
+    decisions: 0,
+    means: {},
+    outputShares: {},
+    truth: {},
+    charged: {},
+    prices: {},
+  }
 }
 
 export class Pacing {
@@ -83,7 +95,6 @@ export class Pacing {
   readonly state: PacingState
   /** By backend: what a likely unit of each limit that it draws on is worth, in suitability. */
   readonly #tolls: readonly { readonly limit: number; readonly unit: Unit; perUnit: number }[][]
-  #decisions = 0
   #outlooks: readonly Outlook[] = []
 
   constructor(plan: PacingPlan, state: PacingState = emptyPacingState()) {
@@ -98,7 +109,8 @@ export class Pacing {
   /** Puts the prices of the state in force. */
   #charge(): void {
     this.#tolls.forEach((tolls, backend) => {
-      for (const toll of tolls) toll.perUnit = this.#priceOf(toll.limit).perUnit * (toll.unit === 'requests' ? 1 : this.#truth(this.plan.backends[backend]!))
+      for (const toll of tolls)
+        toll.perUnit = this.#priceOf(toll.limit).perUnit * (toll.unit === 'requests' ? 1 : (own(this.state.charged, this.plan.backends[backend]!) ?? 1))
     })
   }
 
@@ -117,19 +129,14 @@ export class Pacing {
     return this.#outlooks
   }
 
-  /** The part of the most asked for that calls of this task type use on average. */
-  outputShare(taskType: string): number {
-    const { outputShares } = this.state
-    return (own(outputShares, taskType) ?? own(outputShares, ''))?.share ?? PACING.firstOutputShare
+  /** The part of the most asked for that a call of this task type and size is likely to use. */
+  outputShare(taskType: string, inputTokens = 0): number {
+    return outputShareOf(this.state.outputShares, taskType, inputTokens)
   }
 
   /** Learns from a settled call. */
-  learn(backend: string, taskType: string, likelyNano: number, actualNano: number, outputShare: number): void {
-    const { outputShares } = this.state
-    const known = Object.hasOwn(outputShares, taskType) || Object.keys(outputShares).length < PACING.taskTypes
-    const output = ownOrNew(outputShares, known ? taskType : '', () => ({ share: outputShare, calls: 0 }))
-    output.calls = Math.min(output.calls + 1, PACING.learningMemory)
-    output.share += (outputShare - output.share) / output.calls
+  learn(backend: string, taskType: string, likelyNano: number, actualNano: number, outputShare: number, inputTokens = 0): void {
+    learnOutputShare(this.state.outputShares, taskType, inputTokens, outputShare)
     const truth = ownOrNew(this.state.truth, backend, () => ({ actualNano: 0, likelyNano: 0 }))
     const fade = 1 - 1 / PACING.learningMemory
     truth.actualNano = truth.actualNano * fade + actualNano
@@ -145,7 +152,7 @@ export class Pacing {
   observe(atMs: number, values: ArrayLike<number>, likely: readonly Quantities[], fallback: number): void {
     const { state, plan } = this
     countDemand(state.history, atMs)
-    this.#decisions += 1
+    state.decisions += 1
     state.seen = Math.min(state.seen + 1, PACING.meanMemory)
     for (let b = 0; b < plan.backends.length; b += 1) {
       if (Number.isNaN(values[b])) continue
@@ -181,7 +188,7 @@ export class Pacing {
   /** Whether prices should be worked out anew. */
   due(nowMs: number): boolean {
     const sinceMs = nowMs - this.state.solvedMs
-    return this.state.seen > 0 && sinceMs >= PACING.solveEveryMs && (this.#decisions >= PACING.solveAfterDecisions || sinceMs >= PACING.solveAtLatestMs)
+    return this.state.seen > 0 && sinceMs >= PACING.solveEveryMs && (this.state.decisions >= PACING.solveAfterDecisions || sinceMs >= PACING.solveAtLatestMs)
   }
 
   /** What a call's likely draws are worth: to be taken from its suitability. */
@@ -198,7 +205,7 @@ export class Pacing {
   *solve(standings: readonly LimitStanding[], nowMs: number, backMs: readonly number[]): Generator<undefined, void> {
     const { plan, state } = this
     state.solvedMs = nowMs
-    this.#decisions = 0
+    state.decisions = 0
     if (state.sample.fallback.length === 0 || plan.limits.length === 0) return
     const means = plan.limits.map((limit) => this.#meanDraw(limit))
     const horizon = horizonOf(standings, nowMs, backMs)
@@ -239,6 +246,7 @@ export class Pacing {
       yield
     }
     plan.limits.forEach((_, limit) => (this.#priceOf(limit).perUnit = means[limit]! > 0 ? sums[limit]! / means[limit]! : 0))
+    for (const name of plan.backends) state.charged[name] = this.#truth(name)
     this.#charge()
   }
 

@@ -69,6 +69,16 @@ export interface Floors {
   readonly lowRemaining: number
 }
 
+/** Where the file says something. */
+export interface Origin {
+  /** From 1. */
+  readonly line: number
+  /** From 1, in UTF-16 code units. */
+  readonly column: number
+  /** As `budgets.daily_limit_usd`. */
+  readonly path: string
+}
+
 /** Everything an operator's file says, with defaults filled in. Immutable. */
 export interface Policy {
   /** First 12 hex digits of the SHA-256 of the text. */
@@ -87,4 +97,6 @@ export interface Policy {
   readonly maxOutputTokens: number
   /** The operator's own rules, in order. Shorthand rules are added by `compile`. */
   readonly rules: readonly Rule[]
+  /** Where shorthand stands, by the name of its limit, or as `floors.backend`; a default stands nowhere. A policy that was not read from a file has none. */
+  readonly origins?: ReadonlyMap<string, Origin>
 }

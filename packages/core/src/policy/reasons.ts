@@ -1,27 +1,39 @@
 import type { Verdict } from '../decision.ts'
 import { freeOf, type MeterState } from '../limit.ts'
+import { readingText } from '../limit-text.ts'
 import { formatUsd } from '../money.ts'
 import type { CheckedRequest } from '../request.ts'
 import { isShortened, type Assessment, type Planner } from './decide.ts'
+import type { PacedReason } from './paced-reasons.ts'
 
 const AS_REQUESTED = ['as requested'] as const
+
+/** What reasons are given by. */
+export interface Grounds {
+  readonly planner: Planner
+  readonly meters: readonly MeterState[]
+  readonly nowMs: number
+  /** By backend; empty where nothing is paced. */
+  readonly paced: ReadonlyMap<string, PacedReason>
+}
 
 /** Why this assessment was taken, in words for people, the decisive reason first. `taken` is undefined for a refusal. */
 export function reasonsFor(
   request: CheckedRequest,
   assessments: readonly Assessment[],
   taken: Assessment | undefined,
-  planner: Planner,
-  meters: readonly MeterState[],
+  { planner, meters, nowMs, paced }: Grounds,
 ): readonly string[] {
+  const grounds = { planner, meters, nowMs, paced }
   const asked = assessments[0]
   if (taken !== undefined && taken === asked) return keptReasons(request, taken)
   const reasons: string[] = []
-  if (asked !== undefined && names(request, asked)) reasons.push(`${label(asked)} was left: ${whyNot(asked, taken, planner, meters)}`)
+  const named = asked !== undefined && names(request, asked) ? asked : undefined
+  if (named !== undefined) reasons.push(`${label(named)} was left: ${whyNot(named, taken, grounds)}`)
   else if (taken !== undefined && taken.backend.kind === 'cloud') reasons.push(`${label(taken)} has the best score, ${taken.score.toFixed(2)}`)
   if (taken === undefined || (taken.backend.kind === 'local' && !names(request, taken))) {
     for (const other of assessments) {
-      if (other !== asked && other !== taken && other.backend.kind === 'cloud') reasons.push(`${label(other)}: ${whyNot(other, taken, planner, meters)}`)
+      if (other !== named && other !== taken && other.backend.kind === 'cloud') reasons.push(`${label(other)}: ${whyNot(other, taken, grounds)}`)
     }
     if (reasons.length === 0) reasons.push(taken === undefined ? 'no backend may take this call' : 'no cloud backend may take this call')
   }
@@ -51,13 +63,22 @@ function names(request: CheckedRequest, assessment: Assessment): boolean {
   return (request.backend ?? assessment.backend.name) === assessment.backend.name && (request.model ?? assessment.model) === assessment.model
 }
 
-function whyNot(left: Assessment, taken: Assessment | undefined, planner: Planner, meters: readonly MeterState[]): string {
+function whyNot(left: Assessment, taken: Assessment | undefined, { planner, meters, nowMs, paced }: Grounds): string {
   if (left.out === 'price-unknown') return 'its price is unknown; give one under `prices:`'
   if (left.out === 'forbidden') return `forbidden by ${rulesOf(left, planner, 'forbid').join('; ')}`
-  if (left.out === 'no-room') return left.limits.map((index) => shortage(left, meters[index])).join('; ')
-  const rules = taken === undefined ? [] : rulesOf(taken, planner, 'prefer').concat(rulesOf(left, planner, 'avoid'))
-  const score = taken === undefined ? '' : ` (${taken.score.toFixed(2)} against ${left.score.toFixed(2)})`
-  return `${taken === undefined ? 'lost its room' : `${label(taken)} scores higher${score}`}${rules.length === 0 ? '' : `, ${rules.join('; ')}`}`
+  if (left.out === 'no-room') return left.limits.map((index) => shortage(left, meters[index], nowMs)).join('; ')
+  if (taken === undefined) return 'lost its room'
+  if (taken.rank < left.rank) return `${label(taken)} has room for the whole answer`
+  const score = `${label(taken)} scores higher (${taken.score.toFixed(2)} against ${left.score.toFixed(2)})`
+  const rules = [...rulesOf(taken, planner, 'prefer'), ...rulesOf(left, planner, 'avoid')]
+  return [[score, ...rules].join(', '), ...pacedReasonsFor(left, taken, paced)].join('; ')
+}
+
+/** Where prices made the difference, or a part of it: what would lapse at the one, what has to last at the other. */
+function pacedReasonsFor(left: Assessment, taken: Assessment, paced: Grounds['paced']): string[] {
+  const draws = taken.toll < 0 ? paced.get(taken.backend.name)?.draws : undefined
+  const spares = left.toll > 0 ? paced.get(left.backend.name)?.spares : undefined
+  return [draws, spares].filter((reason) => reason !== undefined)
 }
 
 function rulesOf(assessment: Assessment, planner: Planner, type: 'forbid' | 'prefer' | 'avoid'): string[] {
@@ -68,12 +89,13 @@ function rulesOf(assessment: Assessment, planner: Planner, type: 'forbid' | 'pre
   })
 }
 
-function shortage(left: Assessment, meter: MeterState | undefined): string {
+function shortage(left: Assessment, meter: MeterState | undefined, nowMs: number): string {
   if (meter === undefined) return 'a limit has no room'
   const free = Math.max(0, freeOf(meter))
   const { name, unit } = meter.limit
-  if (unit === 'usd') return `${name} has ${formatUsd(free)} left and this call may cost ${formatUsd(left.estimate?.costNano ?? 0)}`
-  return `${name} has ${free} ${unit} left and this call may take ${unit === 'tokens' ? (left.estimate?.tokens ?? 0) : 1}`
+  const reading = meter.beside === 0 ? '' : ` (${readingText(meter, nowMs)})`
+  if (unit === 'usd') return `${name} has ${formatUsd(free)} left and this call may cost ${formatUsd(left.estimate?.costNano ?? 0)}${reading}`
+  return `${name} has ${free} ${unit} left and this call may take ${unit === 'tokens' ? (left.estimate?.tokens ?? 0) : 1}${reading}`
 }
 
 function shortened(taken: Assessment): string {

@@ -68,6 +68,8 @@ const meterOf = (of: Limit, settled = 0, rest: Partial<MeterState> = {}): MeterS
   settled,
   held: 0,
   presumed: 0,
+  beside: 0,
+  reading: undefined,
   bounds: BOUNDS,
   roomAt: () => undefined,
   ...rest,
@@ -189,18 +191,18 @@ test('prefer and avoid move the score by 0.2 unless they say by how much, those 
   expect(rules.judge(candidateOf(CLAUDE)).shift).toBeCloseTo(0.3, 12)
 })
 
-test('a backend behind its floor draws work by more than the gap to a named backend, and says so', async () => {
+test('what a provider counts beside the ledger is used, and spent', async () => {
   const rules = await createRuleSet(policyOf([]))
-  const matches = rules.standing(NOW, metersWith('claude.month', { settled: 4.9e9 }))
-  expect(matches.map(({ rule, backend }) => `${backend?.name ?? '-'}: ${rule.name}`)).toEqual([
-    '-: total too-conservative',
-    'claude: claude behind',
-    'claude: claude under-used',
-    'gemini: gemini behind',
-    'gemini: gemini under-used',
-  ])
-  rules.begin(REQUEST, EMPTY)
-  expect(rules.judge(candidateOf(CLAUDE)).shift).toBeCloseTo(0.6, 12)
+  const meters = metersWith('claude.month', { settled: 5e9, beside: 11e9 })
+  rules.begin(REQUEST, meters)
+  expect(rules.facts(candidateOf(CLAUDE, asking(4e9)))).toMatchObject({
+    'claude.month.used': 1,
+    'claude.month.spent': 0.8,
+    'claude.month.left_usd': 4,
+    'backend.utilization': 0.8,
+  })
+  expect(rules.judge(candidateOf(CLAUDE, asking(4e9 + 1))).forbidden).toBe(true)
+  expect(rules.standing(NOW, meters).map(({ rule }) => rule.name)).toContain('claude.month near')
 })
 
 test('warnings read what is settled, never what is held', async () => {

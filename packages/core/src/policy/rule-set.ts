@@ -49,6 +49,8 @@ export interface RuleSet {
   judge(candidate: CandidateFacts): RuleOutcome
   /** Evaluates the standing rules. `judge` counts their `prefer` and `avoid` from then on. @throws MancipleError `REQUEST_INVALID`, `LEDGER_DAMAGED`. */
   standing(nowMs: number, meters: readonly MeterState[]): readonly StandingMatch[]
+  /** The standing rules that move a backend's scores, as of the last look. */
+  moving(backend: Backend): readonly Rule[]
   /** Asks json-rules-engine itself about a candidate of the request that was begun last. @throws MancipleError `RULES_DISAGREE` where its answer is not ours. */
   explain(candidate: CandidateFacts): Promise<readonly RuleExplanation[]>
   /** Every fact by name, as rules see it for a candidate of the request that was begun last. */
@@ -106,19 +108,24 @@ function findOrMake<T>(situations: Map<number, T>, key: number, make: () => T): 
 class StandingRules {
   readonly #matcher: Matcher
   readonly #anywhere: Situation
-  readonly #atBackend: Situation
+  readonly #places: readonly Situation[]
 
-  constructor(rules: readonly TabulatedRule[], layout: FactLayout) {
+  /** @param places what is known of each, by slot. */
+  constructor(rules: readonly TabulatedRule[], layout: FactLayout, places: readonly ReadonlyMap<number, number>[]) {
     this.#matcher = new Matcher(rules, layout)
     this.#anywhere = this.#matcher.situation(new Map(), 'request')
-    this.#atBackend = this.#matcher.situation(new Map(), 'candidate')
+    this.#places = places.map((known) => this.#matcher.situation(known, 'candidate'))
+  }
+
+  /** Once per look, when the sheet has been opened. */
+  begin(sheet: FactSheet): void {
+    this.#matcher.begin(sheet, this.#anywhere)
   }
 
   /** Indexes of those that match what the sheet has been turned to. */
-  match(sheet: FactSheet): readonly number[] {
+  match(sheet: FactSheet, place: number): readonly number[] {
     const matched: number[] = []
-    this.#matcher.begin(sheet, this.#anywhere)
-    this.#matcher.match(sheet, this.#atBackend, matched)
+    this.#matcher.match(sheet, this.#places[place]!, matched)
     return matched
   }
 }
@@ -146,6 +153,8 @@ class CompiledRuleSet implements RuleSet {
   readonly #standingAnywhere: StandingRules
   readonly #standingAtBackend: StandingRules
   readonly #standingShifts: Float64Array
+  /** By backend: the standing rules that matched. */
+  readonly #standingMatched: (readonly number[])[]
 
   constructor(policy: Policy, rules: readonly Rule[], catalogue: ReadonlyMap<string, FactDefinition>, layout: FactLayout, tabulated: readonly TabulatedRule[]) {
     this.rules = rules
@@ -156,17 +165,24 @@ class CompiledRuleSet implements RuleSet {
     this.#shifts = Float64Array.from(rules, shiftOf)
     this.#indexes = new Map(policy.backends.map(({ name }, index) => [name, index]))
     this.#standingShifts = new Float64Array(policy.backends.length)
+    this.#standingMatched = policy.backends.map(() => [])
 
     const ofPhase = (phase: Phase): readonly TabulatedRule[] => tabulated.filter(({ index }) => this.#phases[index] === phase)
     const readsBackend = ({ leaves }: TabulatedRule): boolean => leaves.some(({ slot }) => layout.slots[slot]?.definition.per === 'candidate')
     this.#sheet = new FactSheet(policy, layout)
     this.#dispatch = new Matcher(ofPhase('dispatch'), layout)
     this.#standingSheet = new FactSheet(policy, layout)
+    const standing = ofPhase('standing')
     this.#standingAnywhere = new StandingRules(
-      ofPhase('standing').filter((rule) => !readsBackend(rule)),
+      standing.filter((rule) => !readsBackend(rule)),
       layout,
+      [new Map()],
     )
-    this.#standingAtBackend = new StandingRules(ofPhase('standing').filter(readsBackend), layout)
+    this.#standingAtBackend = new StandingRules(
+      standing.filter(readsBackend),
+      layout,
+      policy.backends.map(({ name, kind }) => this.#numbers({ backend: name, backend_kind: kind })),
+    )
   }
 
   begin(request: RequestFacts, meters: readonly MeterState[]): void {
@@ -203,16 +219,26 @@ class CompiledRuleSet implements RuleSet {
   standing(nowMs: number, meters: readonly MeterState[]): readonly StandingMatch[] {
     const sheet = this.#standingSheet
     sheet.open({ ...NOBODY, nowMs }, meters)
-    const anywhere = this.#standingAnywhere.match(sheet)
+    this.#standingAnywhere.begin(sheet)
+    this.#standingAtBackend.begin(sheet)
+    const anywhere = this.#standingAnywhere.match(sheet, 0)
+    const shiftAnywhere = this.#shiftOf(anywhere)
     const matches: StandingMatch[] = anywhere.map((rule) => ({ rule: this.rules[rule]!, backend: undefined }))
-    for (const [index, backend] of this.#policy.backends.entries()) {
+    const { backends } = this.#policy
+    for (let index = 0; index < backends.length; index += 1) {
+      const backend = backends[index]!
       sheet.turnToBackend(index)
-      const here = this.#standingAtBackend.match(sheet)
-      this.#standingShifts[index] = [...anywhere, ...here].reduce((sum, rule) => sum + this.#shifts[rule]!, 0)
+      const here = this.#standingAtBackend.match(sheet, index)
+      this.#standingShifts[index] = shiftAnywhere + this.#shiftOf(here)
+      this.#standingMatched[index] = anywhere.length === 0 ? here : [...anywhere, ...here]
       // Quotas are of paid accounts: nobody needs to hear how little a local backend is used.
-      for (const rule of here) if (backend.kind === 'cloud') matches.push({ rule: this.rules[rule]!, backend })
+      if (backend.kind === 'cloud') for (const rule of here) matches.push({ rule: this.rules[rule]!, backend })
     }
     return matches
+  }
+
+  moving(backend: Backend): readonly Rule[] {
+    return this.#standingMatched[this.#indexOf(backend)]!.flatMap((rule) => (this.#shifts[rule] === 0 ? [] : [this.rules[rule]!]))
   }
 
   facts(candidate: CandidateFacts): Readonly<Record<string, FactValue>> {
@@ -222,7 +248,10 @@ class CompiledRuleSet implements RuleSet {
 
   async explain(candidate: CandidateFacts): Promise<readonly RuleExplanation[]> {
     const dispatch = this.judge(candidate).matched
-    const ours = new Set([...dispatch, ...this.#standingAnywhere.match(this.#sheet), ...this.#standingAtBackend.match(this.#sheet)])
+    this.#standingAnywhere.begin(this.#sheet)
+    this.#standingAtBackend.begin(this.#sheet)
+    const standing = [...this.#standingAnywhere.match(this.#sheet, 0), ...this.#standingAtBackend.match(this.#sheet, this.#indexOf(candidate.backend))]
+    const ours = new Set([...dispatch, ...standing])
     const facts = this.#sheet.facts()
     const theirs = await runFresh(this.rules, facts)
     return this.rules.map((rule, index) => {
@@ -233,6 +262,12 @@ class CompiledRuleSet implements RuleSet {
         rule: rule.name,
       })
     })
+  }
+
+  #shiftOf(rules: readonly number[]): number {
+    let shift = 0
+    for (const rule of rules) shift += this.#shifts[rule]!
+    return shift
   }
 
   #indexOf({ name }: Backend): number {

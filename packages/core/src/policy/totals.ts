@@ -1,5 +1,5 @@
 import { MancipleError } from '../errors.ts'
-import type { Limit, MeterState, Quantities, Unit } from '../limit.ts'
+import { claimedOf, type Limit, type MeterState, type Quantities, type Unit } from '../limit.ts'
 import { NANO_PER_USD } from '../money.ts'
 import { shareOf } from './measures.ts'
 
@@ -9,8 +9,9 @@ const UNITS: Readonly<Record<Unit, number>> = { usd: 0, tokens: 1, requests: 2 }
 export class Totals {
   readonly #quantity: Float64Array
   readonly #unit: Uint8Array
+  /** Settled and used beside the ledger. */
   readonly #settled: Float64Array
-  /** Settled, held and presumed. */
+  /** Settled, held, presumed and used beside the ledger. */
   readonly #claimed: Float64Array
   /** By unit: what the call that is looked at asks at most. */
   readonly #asked = new Float64Array(3)
@@ -27,10 +28,11 @@ export class Totals {
     const count = this.#quantity.length
     if (meters.length !== count) throw new MancipleError('LEDGER_DAMAGED', `totals of ${meters.length} limits where the policy has ${count}`)
     for (let limit = 0; limit < count; limit += 1) {
-      const { settled, held, presumed } = meters[limit]!
-      const claimed = settled + held + presumed
+      const meter = meters[limit]!
+      const { settled, beside } = meter
+      const claimed = claimedOf(meter)
       if (!Number.isFinite(claimed)) throw new MancipleError('LEDGER_DAMAGED', `the total of ${meters[limit]!.limit.name} is ${claimed}`)
-      this.#settled[limit] = settled
+      this.#settled[limit] = settled + beside
       this.#claimed[limit] = claimed
     }
   }
@@ -41,12 +43,12 @@ export class Totals {
     this.#asked[2] = estimate.requests
   }
 
-  /** Settled ÷ quantity. */
+  /** (Settled + used beside the ledger) ÷ quantity. */
   spent(limit: number): number {
     return shareOf(this.#settled[limit]!, this.#quantity[limit]!)
   }
 
-  /** (Settled + held + presumed + what is asked, where the limit covers the call) ÷ quantity. */
+  /** (What is claimed + what is asked, where the limit covers the call) ÷ quantity. */
   used(limit: number, covered: boolean): number {
     return shareOf(this.#claimed[limit]! + (covered ? this.#asked[this.#unit[limit]!]! : 0), this.#quantity[limit]!)
   }
