@@ -27,6 +27,7 @@ const END_BYTES = CRC_PREFIX.length + 8 + 2
 export function encodeLines(records: readonly JournalRecord[], after: Chain, synced: number): { readonly bytes: Buffer; readonly last: Chain } {
   let { seq, crc } = after
   let text = ''
+  const lengths: number[] = []
   for (const record of records) {
     seq++
     const body = `{"seq":${seq},"type":"${record.type}","synced":${synced},${JSON.stringify(fieldsOf(record)).slice(1, -1)}`
@@ -34,10 +35,19 @@ export function encodeLines(records: readonly JournalRecord[], after: Chain, syn
     if (body.length > MAX_LINE_BYTES / 4 && Buffer.byteLength(body) > MAX_LINE_BYTES - END_BYTES) {
       throw new RangeError(`a ${record.type} record of ${body.length} characters is longer than a line of the journal may be`)
     }
-    crc = crc32(body, crc)
-    text += `${body}${CRC_PREFIX}${hex(crc)}"}\n`
+    lengths.push(body.length)
+    text += `${body}${CRC_PREFIX}00000000"}\n`
   }
-  return { bytes: Buffer.from(text), last: { seq, crc } }
+  const bytes = Buffer.from(text)
+  const isAscii = bytes.length === text.length
+  let start = 0
+  for (const length of lengths) {
+    const end = start + (isAscii ? length : bytes.indexOf(0x0a, start) - END_BYTES - start)
+    crc = crc32(bytes.subarray(start, end), crc)
+    bytes.write(hex(crc), end + CRC_PREFIX.length, 'latin1')
+    start = end + END_BYTES + 1
+  }
+  return { bytes, last: { seq, crc } }
 }
 
 export type Verified =
