@@ -1,2 +1,8 @@
-/** Version of the messages between a router and a game. */
-export const PROTOCOL_VERSION = 1
+export { openBridge, runBridge } from './bridge.ts'
+export type { Bridge, Say } from './bridge.ts'
+export { BRIDGE_ERRORS, BridgeError } from './errors.ts'
+export type { BridgeErrorCode } from './errors.ts'
+export { PROTOCOL_VERSION } from './messages.ts'
+export { bridgeSettings } from './settings.ts'
+export type { BridgeSettings, BridgeSettingsInput, PasswordPlace } from './settings.ts'
+export { readBridgeSettings } from './settings-file.ts'

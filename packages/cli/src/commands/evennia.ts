@@ -1,4 +1,4 @@
-import { bridgeSettings, readBridgeSettings, runBridge, type BridgeSettingsInput } from '@manciple/evennia-adapter'
+import type { BridgeSettingsInput } from '@manciple/evennia-adapter'
 import type { Command } from 'commander'
 import { printable, terminalOf, type Io } from '../terminal.ts'
 
@@ -45,6 +45,8 @@ export function defineEvennia(program: Command, io: Io, done: (code: number) => 
 }
 
 async function evennia(io: Io, { config, url, account, passwordEnv, passwordFile, ledger, latest, allowPlaintext }: EvenniaOptions): Promise<number> {
+  // No other command needs it, and each of them would wait for it to be loaded.
+  const { bridgeSettings, readBridgeSettings, runBridge } = await import('@manciple/evennia-adapter')
   const given: BridgeSettingsInput = {
     url,
     account,

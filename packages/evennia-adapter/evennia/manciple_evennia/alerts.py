@@ -55,6 +55,10 @@ class CostsWatch(DefaultScript):
         if [new for alert in alerts for new in store.add_own(alert)]:
             delivery.deliver(store)
 
+    def at_server_shutdown(self) -> None:
+        """End the showing of notices: of a shutdown only scripts with a timer are told."""
+        delivery.close()
+
 
 def due(store: CostsStore, now: float, bridge_is_here: bool) -> list[Notice]:
     """

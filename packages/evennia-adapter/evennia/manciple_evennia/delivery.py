@@ -35,6 +35,7 @@ SAVE_SECONDS = 0.25
 SHOWN_AT_LOGIN = 250
 
 _unsaved: dict[int, Any] = {}
+_closed = False
 
 
 def deliver(store: CostsStore) -> None:
@@ -45,6 +46,8 @@ def deliver(store: CostsStore) -> None:
         store (CostsStore): What the game knows.
 
     """
+    if _closed:
+        return
     for account, sessions in _readers(store).items():
         try:
             missed = _missed(store, account)
@@ -206,6 +209,18 @@ def save_cursors() -> None:
         account.attributes.add("cursor", account.ndb.costs_cursor, category=CATEGORY)
 
 
+def close() -> None:
+    """
+    Note down who has seen what, and show nothing from here on.
+
+    A shutdown takes the Portal's marks along, and what is sent after it has begun reaches nobody.
+
+    """
+    global _closed
+    _closed = True
+    save_cursors()
+
+
 # Notices that stay.
 
 
@@ -262,6 +277,13 @@ def _send_summary(store: CostsStore, sessions: list[Any]) -> None:
         return
     summary = views.summary(store.figures)
     for session in sessions:
-        if session.protocol_flags.get("OOB") and session.ndb.costs_summary != summary:
+        if _draws(session) and session.ndb.costs_summary != summary:
             session.ndb.costs_summary = summary
             session.msg(cloud_budget=((), summary))
+
+
+def _draws(session: Any) -> bool:
+    """Evennia's own webclient says that it does, and shows what it does not know as an error."""
+    flags = session.protocol_flags
+    name = str(flags.get("CLIENTNAME"))
+    return bool(flags.get("OOB")) and (not name.startswith("Evennia Webclient") or "mudstandards" in name)

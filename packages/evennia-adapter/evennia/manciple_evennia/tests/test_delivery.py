@@ -236,6 +236,12 @@ class FiguresTest(CostsTest):
         self.assertEqual((second["local_only"], second["until"]), (True, LOCAL_ONLY["until"]))
         self.assertEqual(self.sent("cloud_budget", plain), [])
 
+    def test_evennias_own_webclient_which_would_show_it_as_an_error_does_not(self):
+        self.session.protocol_flags["OOB"] = True
+        self.session.protocol_flags["CLIENTNAME"] = "Evennia Webclient (websocket:chrome)"
+        self.say("costs_snapshot", samples.snapshot())
+        self.assertEqual(self.sent("cloud_budget", self.session), [])
+
     def test_they_get_it_at_login_too(self):
         self.say("costs_snapshot", samples.snapshot())
         session = self.connect(None, 20)

@@ -1,5 +1,5 @@
 /*
- * Cloud costs: a pane of the webclient for texts of the type "costs", and the budget in the window's title.
+ * Cloud costs: a pane of the webclient for texts of the type "costs".
  *
  * Load it after the other plugins, in the block guilib_import of the game's own webclient.html (see the README).
  */
@@ -21,17 +21,8 @@ let cloud_costs_plugin = (function () {
     }
   }
 
-  // Out-of-band: ["cloud_budget", [], {...}]
-  const onUnknownCmd = function (cmdname, args, kwargs) {
-    if (cmdname !== 'cloud_budget') return false
-    const title = document.title.replace(/ \u00b7 .*$/, '')
-    document.title = title + ' \u00b7 ' + (kwargs.local_only ? 'local-only' : kwargs.today + ' today')
-    return true
-  }
-
   return {
     init: function () {},
-    onUnknownCmd: onUnknownCmd,
     addPane: addPane,
   }
 })()

@@ -1,0 +1,393 @@
+import fc from 'fast-check'
+import { describe, expect, it } from 'vitest'
+import { GameModel } from '../../../test/e2e/game-model.ts'
+import { itemOf, MAX_BYTES, MAX_ITEMS, type Inbound, type NoticeItem } from './messages.ts'
+import { advance } from './session.ts'
+import { MAX_PENDING, NEW_SESSION, TIMING, type Session, type SessionInput } from './session-state.ts'
+import type { SnapshotData } from './snapshot.ts'
+
+const SNAPSHOT: SnapshotData = {
+  at: '2026-11-20T12:00:00.000Z',
+  timezone: 'UTC',
+  policy: 'v1',
+  source: { alive: true, last_record: '2026-11-20T12:00:00.000Z' },
+  local_only: null,
+  spent: { today_nano: 1, week_nano: 2, month_nano: 3, today_calls: 1, month_calls: 1 },
+  limits: [],
+  backends: [],
+  quotas: [],
+  total: { utilization: 0, elapsed: 0, pace: null, floor: 0 },
+  days: [],
+}
+
+interface Frame {
+  readonly name: string
+  readonly body: Record<string, unknown>
+}
+
+/** A game behind a wire that loses, repeats and delays; a ledger; and the session between them. Time passes in ticks of 100 ms. */
+class Simulation {
+  session: Session = NEW_SESSION
+  readonly game = new GameModel()
+  readonly sent: Frame[] = []
+  readonly said: string[] = []
+  nowMs = 1_000_000
+  ledger: NoticeItem[] = []
+  stream = 'L'
+  /** The first notice that the journal still has. */
+  first = 1
+  portal: 'up' | 'down' = 'up'
+  server: 'up' | 'down' = 'up'
+  password: 'right' | 'wrong' = 'right'
+  loses = false
+  doubles = false
+  /** Ticks that an answer takes. */
+  delay = 1
+  random = 0.5
+  #after: number | undefined
+  #coming: { readonly atMs: number; readonly input: SessionInput }[] = []
+  #connected = false
+
+  notices(count: number, text = 'x'): void {
+    for (let index = 0; index < count; index++) {
+      const number = this.ledger.length + 1
+      const notice = { number, time: '2026-11-20T12:00:00.000Z', severity: 'info', kind: 'rule', scope: '', episode: String(number), text, data: {} } as const
+      this.ledger.push(itemOf(notice, `n${number}`))
+    }
+  }
+
+  look(): void {
+    this.take({ type: 'source', source: { stream: this.stream, oldest: this.first, next: this.ledger.length + 1 } })
+    this.take({ type: 'snapshot', data: SNAPSHOT })
+  }
+
+  close(): void {
+    this.#connected = false
+    this.#coming = []
+    this.take({ type: 'closed', reason: 'gone' })
+  }
+
+  say(frame: Frame): void {
+    this.#soon({ type: 'message', message: frame as unknown as Inbound })
+  }
+
+  take(input: SessionInput): void {
+    const { session, effects } = advance(this.session, input, { nowMs: this.nowMs, random: this.random, account: 'bridge' })
+    this.session = session
+    for (const effect of effects) {
+      if (effect.do === 'say') this.said.push(effect.text)
+      if (effect.do === 'follow') this.#after = effect.after
+      if (effect.do === 'disconnect') this.#connected = false
+      if (effect.do === 'connect') this.#connect()
+      if (effect.do === 'login' && this.#connected && this.server === 'up') this.#soon(this.password === 'right' ? { type: 'logged-in' } : { type: 'heard' })
+      if (effect.do === 'send') this.#send(effect.frame)
+    }
+  }
+
+  run(ms: number): void {
+    for (const end = this.nowMs + ms; this.nowMs < end;) {
+      this.nowMs += TIMING.tick
+      const due = this.#coming.filter(({ atMs }) => atMs <= this.nowMs)
+      this.#coming = this.#coming.filter(({ atMs }) => atMs > this.nowMs)
+      for (const { input } of due) this.take(input)
+      this.#feed()
+      const before = this.sent.length
+      this.take({ type: 'tick' })
+      expect(this.sent.length - before).toBeLessThanOrEqual(1)
+    }
+  }
+
+  #connect(): void {
+    if (this.portal === 'down') return this.#soon({ type: 'closed', reason: 'refused' })
+    this.#connected = true
+    this.#soon({ type: 'opened' })
+    if (this.server === 'up') this.#soon({ type: 'heard' })
+  }
+
+  #send(text: string): void {
+    expect(text.length).toBeLessThanOrEqual(MAX_BYTES)
+    const [name, , body] = JSON.parse(text) as [string, unknown, Record<string, unknown>]
+    this.sent.push({ name, body })
+    if (!this.#connected || this.server === 'down' || this.loses) return
+    for (let time = 0; time < (this.doubles ? 2 : 1); time++) {
+      const answer = this.game.answer(name, body)
+      if (answer !== undefined) this.say(answer)
+    }
+  }
+
+  #soon(input: SessionInput): void {
+    this.#coming.push({ atMs: this.nowMs + this.delay * TIMING.tick, input })
+  }
+
+  #feed(): void {
+    if (this.#after === undefined) return
+    if (this.#after < this.first - 1) {
+      this.#after = undefined
+      this.look()
+      return this.take({ type: 'gap', first: this.first })
+    }
+    while (this.session.pending.length < MAX_PENDING) {
+      const item = this.ledger[this.#after]
+      if (item === undefined) return
+      this.#after += 1
+      this.take({ type: 'notice', item })
+    }
+  }
+}
+
+function connected(): Simulation {
+  const simulation = new Simulation()
+  simulation.look()
+  simulation.run(1_000)
+  expect(simulation.session.phase.at).toBe('ready')
+  return simulation
+}
+
+const shown = ({ game }: Simulation): readonly string[] => game.kept.shown.map(({ nid }) => nid)
+const all = ({ ledger }: Simulation): readonly string[] => ledger.map(({ nid }) => nid)
+const at = ({ session }: Simulation): string => session.phase.at
+const named = ({ sent }: Simulation, name: string): readonly Frame[] => sent.filter((frame) => frame.name === name)
+
+describe('a session with a game', () => {
+  type Action = (simulation: Simulation) => void
+  const copies = new WeakMap<Simulation, GameModel['kept']>()
+  const action: fc.Arbitrary<Action> = fc.oneof(
+    fc.nat(9_000).map(
+      (ms): Action =>
+        (one) =>
+          one.run(ms),
+    ),
+    fc.integer({ min: 1, max: 130 }).map(
+      (count): Action =>
+        (one) =>
+          one.notices(count),
+    ),
+    fc.boolean().map(
+      (on): Action =>
+        (one) =>
+          void (one.loses = on),
+    ),
+    fc.boolean().map(
+      (on): Action =>
+        (one) =>
+          void (one.doubles = on),
+    ),
+    fc.integer({ min: 1, max: 100 }).map(
+      (ticks): Action =>
+        (one) =>
+          void (one.delay = ticks),
+    ),
+    fc
+      .constantFrom<readonly Action[]>(
+        [(one) => one.look()],
+        [(one) => one.close()],
+        [(one) => one.say(one.game.resync())],
+        [(one) => void (one.server = 'down'), (one) => one.run(7_000), (one) => void (one.server = 'up')],
+        [(one) => void (one.portal = 'down'), (one) => one.close(), (one) => one.run(3_000), (one) => void (one.portal = 'up')],
+        [(one) => void copies.set(one, one.game.kept)],
+        [(one) => void (one.game.kept = copies.get(one) ?? one.game.kept)],
+        [(one) => void (one.stream = `${one.stream}.1`), (one) => one.look()],
+      )
+      .map(
+        (steps): Action =>
+          (one) =>
+            steps.forEach((step) => step(one)),
+      ),
+  )
+
+  it('gets every notice across exactly once and in order, whatever is lost, repeated, late, restarted, repaired or restored on the way', () => {
+    fc.assert(
+      fc.property(fc.array(action, { maxLength: 40 }), (actions) => {
+        const simulation = new Simulation()
+        simulation.look()
+        for (const act of actions) act(simulation)
+        Object.assign(simulation, { loses: false, doubles: false, delay: 1, server: 'up', portal: 'up' })
+        for (let look = 0; look < 5; look++) {
+          simulation.look()
+          simulation.run(25_000)
+        }
+        expect(shown(simulation)).toEqual(all(simulation))
+        expect(simulation.game.figures).toEqual(SNAPSHOT)
+        for (const { body } of named(simulation, 'costs_notices')) expect((body['items'] as unknown[]).length).toBeLessThanOrEqual(MAX_ITEMS)
+      }),
+      { numRuns: 300 },
+    )
+  })
+
+  it('has one request in flight: the next goes out when the last is answered, or with a new hello after 8 s', () => {
+    const simulation = connected()
+    simulation.delay = 20
+    simulation.notices(500)
+    simulation.run(30_000)
+    expect(shown(simulation)).toEqual(all(simulation))
+    const before = simulation.sent.length
+    simulation.loses = true
+    simulation.notices(3)
+    simulation.run(7_500)
+    expect(simulation.sent.slice(before).map(({ name }) => name)).toEqual(['costs_notices'])
+    simulation.run(1_000)
+    expect(simulation.sent.slice(before).map(({ name }) => name)).toEqual(['costs_notices', 'costs_hello'])
+  })
+
+  it('sends snapshots at most once a second, and only the latest', () => {
+    const simulation = connected()
+    const before = named(simulation, 'costs_snapshot').length
+    for (let look = 0; look < 30; look++) {
+      simulation.look()
+      simulation.run(100)
+    }
+    expect(named(simulation, 'costs_snapshot').length - before).toBeLessThanOrEqual(3)
+  })
+
+  it('counts revisions on from what the game says', () => {
+    const simulation = new Simulation()
+    simulation.look()
+    simulation.game.kept = { ...simulation.game.kept, rev: 41 }
+    simulation.run(1_000)
+    expect(named(simulation, 'costs_snapshot')[0]?.body['rev']).toBe(42)
+  })
+
+  it('says hello again when the game says that it has started', () => {
+    const simulation = connected()
+    simulation.say(simulation.game.resync())
+    simulation.run(300)
+    expect(named(simulation, 'costs_hello')).toHaveLength(2)
+  })
+})
+
+describe('notices that cannot be had', () => {
+  it('open another stream, whose first notice says so, and which a bridge that is started again comes back to', () => {
+    const simulation = connected()
+    simulation.notices(10)
+    simulation.run(2_000)
+    simulation.close()
+    simulation.notices(50)
+    simulation.first = 31
+    simulation.run(5_000)
+    const [tenth, missing, after] = simulation.game.kept.shown.slice(9)
+    expect([tenth?.nid, missing?.kind, after?.nid]).toEqual(['n10', 'notices-lost', 'n31'])
+    expect(missing?.text).toMatch(/^Notices before number 31 cannot be had any more/)
+    expect(simulation.game.kept.shown).toHaveLength(41)
+    expect(simulation.game.kept.stream).toBe('L~1')
+  })
+
+  it('and so does a ledger that was put back from an older copy: what comes then is not taken for known', () => {
+    const simulation = connected()
+    simulation.notices(20)
+    simulation.run(2_000)
+    simulation.close()
+    simulation.ledger = simulation.ledger.slice(0, 5).concat(simulation.ledger.slice(5, 8).map((item) => ({ ...item, nid: `${item.nid} again` })))
+    simulation.look()
+    simulation.run(5_000)
+    expect(shown(simulation).slice(20)).toEqual(['n6 again', 'n7 again', 'n8 again'])
+    expect(simulation.game.kept.stream).toBe('L~1')
+  })
+})
+
+describe('refusals', () => {
+  it('a wrong password twice is waited out for five minutes, and said once', () => {
+    const simulation = new Simulation()
+    simulation.password = 'wrong'
+    simulation.look()
+    simulation.run(60_000)
+    expect(simulation.said.filter((text) => /refused the login of bridge twice.*5 minutes/.test(text))).toHaveLength(1)
+    simulation.password = 'right'
+    simulation.run(200_000)
+    expect(simulation.session.phase.at).toBe('away')
+    simulation.run(60_000)
+    expect(simulation.session.phase.at).toBe('ready')
+  })
+
+  it('a server that is down behind its portal is no wrong password', () => {
+    const simulation = new Simulation()
+    simulation.server = 'down'
+    simulation.look()
+    simulation.run(600_000)
+    expect(simulation.session.refused).toBe(0)
+    simulation.server = 'up'
+    simulation.run(45_000)
+    expect(simulation.session.phase.at).toBe('ready')
+  })
+
+  it.each([
+    ['denied', /run `evennia costs_setup`/],
+    ['version', /another version of the protocol/],
+  ])('%s is waited out for five minutes, and said', (code, text) => {
+    const simulation = connected()
+    simulation.say({ name: 'costs_nak', body: { id: null, code, detail: 'x' } })
+    simulation.run(200)
+    expect(simulation.session.phase).toMatchObject({ at: 'away', untilMs: expect.closeTo(simulation.nowMs + 300_000, -3) })
+    expect(simulation.said.at(-1)).toMatch(text)
+  })
+
+  it('a notice that the game refuses goes again alone, and then without its data, so that it holds up no other', () => {
+    const simulation = connected()
+    simulation.notices(4)
+    simulation.notices(1, 'poison')
+    simulation.notices(4)
+    const take = simulation.game.answer.bind(simulation.game)
+    let refusals = 0
+    simulation.ledger[4] = { ...simulation.ledger[4]!, data: { poison: true } }
+    simulation.game.answer = (name, body) => {
+      const items = (body['items'] ?? []) as readonly NoticeItem[]
+      if (!items.some(({ data }) => data['poison'] === true)) return take(name, body)
+      refusals += 1
+      return { name: 'costs_nak', body: { id: body['id'], code: 'schema', cursor: simulation.game.cursor, detail: 'no' } }
+    }
+    simulation.run(60_000)
+    expect(shown(simulation)).toEqual(all(simulation))
+    expect(refusals).toBeGreaterThan(1)
+    expect(simulation.game.kept.shown[4]).toMatchObject({ text: 'poison', data: {} })
+  })
+
+  it.each(['busy', 'schema', 'too_big', 'gap', 'unheard-of'])('%s for everything is tried again ever more slowly, never in a loop', (code) => {
+    const simulation = connected()
+    const take = simulation.game.answer.bind(simulation.game)
+    simulation.game.answer = (name, body) =>
+      name === 'costs_hello' ? take(name, body) : { name: 'costs_nak', body: { id: body['id'], code, cursor: simulation.game.cursor, detail: 'no' } }
+    simulation.notices(200)
+    const before = simulation.sent.length
+    for (let minute = 0; minute < 10; minute++) {
+      simulation.look()
+      simulation.run(60_000)
+    }
+    expect(simulation.sent.length - before).toBeLessThan(60)
+    simulation.game.answer = take
+    simulation.run(120_000)
+    expect(shown(simulation)).toEqual(all(simulation))
+  })
+})
+
+describe('coming back', () => {
+  it('waits 1 to 30 s, longer each time, with jitter, and soon again after a steady connection', () => {
+    const delays = (random: number): readonly number[] => {
+      const simulation = new Simulation()
+      simulation.random = random
+      simulation.portal = 'down'
+      const waits: number[] = []
+      for (let attempt = 0; attempt < 8; attempt++) {
+        while (at(simulation) === 'away') simulation.run(100)
+        while (at(simulation) !== 'away') simulation.run(100)
+        const { phase } = simulation.session
+        waits.push(phase.at === 'away' ? Math.round((phase.untilMs - simulation.nowMs) / 100) / 10 : Number.NaN)
+      }
+      return waits
+    }
+    expect(delays(0)).toEqual([1, 2, 4, 8, 15, 15, 15, 15])
+    expect(delays(1)).toEqual([2, 4, 8, 16, 30, 30, 30, 30])
+    const simulation = connected()
+    simulation.run(70_000)
+    simulation.close()
+    expect(simulation.session.failures).toBe(1)
+  })
+
+  it('is not reset by a connection that does not last: two bridges with one account do not throw each other out in a loop', () => {
+    const simulation = connected()
+    for (let round = 0; round < 10; round++) {
+      simulation.close()
+      while (at(simulation) !== 'ready') simulation.run(100)
+    }
+    expect(simulation.session.failures).toBe(10)
+    expect(simulation.nowMs).toBeGreaterThan(1_000_000 + 150_000)
+  })
+})
