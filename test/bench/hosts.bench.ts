@@ -7,37 +7,24 @@ import { isMainThread, parentPort, Worker } from 'node:worker_threads'
 import { openManciple } from '@manciple/core'
 import { budgetedFetch } from '@manciple/router-plugin/fetch'
 import OpenAI from 'openai'
+import { measureAiSdk } from './ai-sdk.bench.ts'
+import type { AiSdkFigures } from './ai-sdk.bench.ts'
 import { measureGateway } from './gateway.bench.ts'
 import type { GatewayFigures } from './gateway.bench.ts'
-
-interface Latency {
-  readonly p50_ms: number
-  readonly p99_ms: number
-}
-
-/** The same with Manciple and without, in turn. */
-export interface Overhead {
-  readonly calls: number
-  readonly without: Latency
-  readonly with: Latency
-  readonly added_p50_ms: number
-  readonly added_p99_ms: number
-}
+import { overhead, throughput } from './overhead.ts'
+import type { Overhead, Throughput } from './overhead.ts'
 
 export interface HostFigures {
   /** A plain call by OpenAI's SDK; the ledger is on disk and synced. */
   readonly fetch_call: Overhead
-  /** The same, to the first token of a stream, from when its headers have come: what the metering of a stream adds. */
-  readonly stream_first_token: Overhead
-  /** A stream of 10 MB, read to its end by OpenAI's SDK, and as bare bytes by nobody who parses them. */
-  readonly stream_10mb: { readonly sdk: Throughput; readonly bytes: Throughput }
+  /** To the first token of a stream, from when its headers have come: what the metering of a stream adds. The decision and its wait for the disk are before. */
+  readonly stream_first_token_ledger_in_memory: Overhead
+  /** The same while the entry of the call before is being synced. */
+  readonly stream_first_token_ledger_on_disk: Overhead
+  /** A stream of 10 MB from when its headers have come: read to its end by OpenAI's SDK, and as bare bytes by nobody who parses them. */
+  readonly stream_10mb: { readonly by_sdk: Throughput; readonly as_bare_bytes: Throughput }
+  readonly ai_sdk: AiSdkFigures
   readonly gateway: GatewayFigures
-}
-
-interface Throughput {
-  readonly without_mb_s: number
-  readonly with_mb_s: number
-  readonly share: number
 }
 
 const POLICY = `budgets: { daily_limit_usd: 100000.00 }
@@ -45,63 +32,36 @@ backends: { gpt: { models: [gpt-4.1] } }
 `
 const STREAM_MB = 10
 const DELTA = 'bread and malt '
-const WARM_UP = 100
 
 /** Measures each host with and without Manciple, in turn, in front of a provider in a thread of its own. */
 export async function measureHosts(calls = 1000): Promise<HostFigures> {
   const folder = mkdtempSync(join(tmpdir(), 'manciple-hosts-'))
   const manciple = await openManciple({ config: { text: POLICY }, ledger: join(folder, 'ledger') })
+  const inMemory = await openManciple({ config: { text: POLICY }, ledger: 'memory' })
   const provider = new Worker(new URL(import.meta.url), { execArgv: ['--conditions=manciple-source', '--no-warnings'] })
   const [url] = (await once(provider, 'message')) as [string]
   try {
     const metered = budgetedFetch(manciple, { backends: { gpt: { url } } })
+    const unsynced = budgetedFetch(inMemory, { backends: { gpt: { url } } })
     const clients = [fetch, metered].map((send) => new OpenAI({ apiKey: 'fake', baseURL: url, fetch: send }))
     const [bare, budgeted] = clients
     if (bare === undefined || budgeted === undefined) throw new Error('two clients')
     return {
       fetch_call: await overhead(calls, [() => timeCall(bare), () => timeCall(budgeted)]),
-      stream_first_token: await overhead(calls, [() => timeToFirst(fetch, url), () => timeToFirst(metered, url)]),
+      stream_first_token_ledger_in_memory: await overhead(calls, [() => timeToFirst(fetch, url), () => timeToFirst(unsynced, url)]),
+      stream_first_token_ledger_on_disk: await overhead(calls, [() => timeToFirst(fetch, url), () => timeToFirst(metered, url)]),
       stream_10mb: {
-        sdk: await throughput([() => readAll(bare), () => readAll(budgeted)]),
-        bytes: await throughput([() => readBytes(fetch, url), () => readBytes(metered, url)]),
+        by_sdk: await throughput([() => readAll(bare), () => readAll(budgeted)]),
+        as_bare_bytes: await throughput([() => readBytes(fetch, url), () => readBytes(metered, url)]),
       },
+      ai_sdk: await measureAiSdk('.', calls),
       gateway: await measureGateway(calls),
     }
   } finally {
     await provider.terminate()
-    await manciple.close()
+    await Promise.all([manciple.close(), inMemory.close()])
     rmSync(folder, { recursive: true, force: true })
   }
-}
-
-/** Two ways of the same, in turn and in turns of who is first: without, with. */
-export async function overhead(calls: number, [without, plugged]: readonly [() => Promise<number>, () => Promise<number>]): Promise<Overhead> {
-  const samples = { without: [] as number[], with: [] as number[] }
-  for (let call = -WARM_UP; call < calls; call++) {
-    const order = call % 2 === 0 ? (['without', 'with'] as const) : (['with', 'without'] as const)
-    for (const way of order) {
-      const took = await (way === 'with' ? plugged : without)()
-      if (call >= 0) samples[way].push(took)
-    }
-  }
-  const [plain, metered] = [latencyOf(samples.without), latencyOf(samples.with)]
-  return { calls, without: plain, with: metered, added_p50_ms: metered.p50_ms - plain.p50_ms, added_p99_ms: metered.p99_ms - plain.p99_ms }
-}
-
-async function throughput([without, plugged]: readonly [() => Promise<number>, () => Promise<number>]): Promise<Throughput> {
-  const best = { without: 0, with: 0 }
-  for (let round = 0; round < 12; round++) {
-    for (const way of round % 2 === 0 ? (['without', 'with'] as const) : (['with', 'without'] as const)) {
-      best[way] = Math.max(best[way], await (way === 'with' ? plugged : without)())
-    }
-  }
-  return { without_mb_s: best.without, with_mb_s: best.with, share: best.with / best.without }
-}
-
-function latencyOf(samples: readonly number[]): Latency {
-  const sorted = samples.toSorted((a, b) => a - b)
-  const at = (share: number): number => sorted[Math.floor(sorted.length * share)] ?? Number.NaN
-  return { p50_ms: at(0.5), p99_ms: at(0.99) }
 }
 
 const ASK = { model: 'gpt-4.1', max_completion_tokens: 200, messages: [{ role: 'user' as const, content: 'What does a manciple buy?' }] }
@@ -126,16 +86,17 @@ async function timeToFirst(send: typeof fetch, url: string): Promise<number> {
 
 /** MB a second. */
 async function readAll(client: OpenAI): Promise<number> {
+  const stream = await client.chat.completions.create({ ...ASK, stream: true, user: 'long' })
   const before = performance.now()
   let bytes = 0
-  for await (const chunk of await client.chat.completions.create({ ...ASK, stream: true, user: 'long' })) bytes += chunk.choices[0]?.delta.content?.length ?? 0
+  for await (const chunk of stream) bytes += chunk.choices[0]?.delta.content?.length ?? 0
   if (bytes === 0) throw new Error('nothing was streamed')
   return rate(before)
 }
 
 async function readBytes(send: typeof fetch, url: string): Promise<number> {
-  const before = performance.now()
   const response = await send(`${url}/chat/completions`, { method: 'POST', body: JSON.stringify({ ...ASK, stream: true, user: 'long' }) })
+  const before = performance.now()
   const reader = response.body?.getReader()
   while ((await reader?.read())?.done === false);
   return rate(before)

@@ -1,10 +1,11 @@
 /**
  * Figures as JSON, ratios against a baseline of the same run.
  *
- *     pnpm bench [decide] [ledger] [open] [gateway] [hosts] [replay]
+ *     pnpm bench [decide] [ledger] [open] [gateway] [evennia] [hosts] [replay]
  */
 import { cpus } from 'node:os'
 import { measureDecide } from './decide.bench.ts'
+import { measureEvennia } from './evennia.bench.ts'
 import { measureGateway } from './gateway.bench.ts'
 import { measureHosts } from './hosts.bench.ts'
 import { measureLedger } from './ledger.bench.ts'
@@ -18,6 +19,7 @@ const BENCHES = {
   /** A million entries; its own file takes another number. */
   open: () => measureOpen(),
   gateway: () => measureGateway(),
+  evennia: () => measureEvennia(),
   hosts: () => measureHosts(),
   replay: () => measureReplay(),
 }

@@ -16,7 +16,7 @@ backends:
   local: { kind: local, models: ["llama3.1:8b"] }
 limits:
   - { name: spent, amount: 0.05/day, task_type: spent }
-prices: { kimi-k2: { input_mtok: 0.6, output_mtok: 2.5 }, text-embedding-3-small: { input_mtok: 0.02, output_mtok: 0 } }
+prices: { kimi-k2: { input_mtok: 0.6, output_mtok: 2.5 } }
 rules:
   - name: no sonnet
     conditions: { all: [{ fact: task_type, operator: equal, value: cheap }, { fact: model, operator: equal, value: ${SONNET} }] }
@@ -300,9 +300,15 @@ describe('a reroute', () => {
   })
 
   test('of embeddings to another model of the same backend is refused: here one without a price', async () => {
-    const refused = await post('https://api.openai.com/v1/embeddings', { model: 'text-embedding-3-large', input: 'What?' })
+    const refused = await post('https://api.openai.com/v1/embeddings', { model: 'text-embedding-of-mine', input: 'What?' })
     expect([refused.status, seen.length]).toEqual([429, 0])
     expect(await refused.text()).toMatch(/price is unknown.*would go to gpt-4\.1 of gpt, but only gpt has what the call asks for: vectors/)
+  })
+
+  test('is what becomes of a chat with a model that has a price for its input alone: what it may write has none', async () => {
+    const response = await post(CHAT, ask({ model: 'text-embedding-3-small' }))
+    expect(response.headers.get('x-manciple-decision')).toMatch(/^reroute;.*text-embedding-3-small: its price is unknown|^reroute;.*price is unknown/)
+    expect(seen.map(({ body }) => body['model'])).not.toContain('text-embedding-3-small')
   })
 
   test('is not made of a call to a local server: no budget stops it', async () => {
@@ -319,7 +325,7 @@ describe('a refusal', () => {
     const openai = new OpenAI({ apiKey: 'k', fetch: budgeted(), maxRetries: 3 })
     const anthropic = new Anthropic({ apiKey: 'k', fetch: budgeted(), maxRetries: 3 })
     const messages = [{ role: 'user' as const, content: 'What?' }]
-    const one = await openai.chat.completions.create({ model: 'gpt-4.1', messages }, { headers }).catch((error: unknown) => error)
+    const one = await openai.chat.completions.create({ model: 'gpt-4.1', max_completion_tokens: 300, messages }, { headers }).catch((error: unknown) => error)
     const two = await anthropic.messages.create({ model: SONNET, max_tokens: 9, messages }, { headers }).catch((error: unknown) => error)
     expect(one).toBeInstanceOf(OpenAI.RateLimitError)
     expect(one).toMatchObject({
@@ -395,12 +401,39 @@ describe('a failover', () => {
   })
 })
 
+describe('a request for no output at all', () => {
+  test.each([
+    ['chat completions', CHAT, ask({ max_tokens: 0 })],
+    ['messages', 'https://api.anthropic.com/v1/messages', { model: SONNET, max_tokens: 0, messages: [] }],
+  ])('of %s is a stated error: some servers take a bound of 0 for none', async (_, url, body) => {
+    const refused = await post(url, body)
+    expect([refused.status, seen.length]).toEqual([400, 0])
+    expect(await refused.text()).toContain('expected at least 1')
+  })
+})
+
 describe('an answer', () => {
   test('of embeddings is billed by its input', async () => {
     answer = () => Response.json({ object: 'list', data: [], usage: { prompt_tokens: 12, total_tokens: 12 } })
     await (await post('https://api.openai.com/v1/embeddings', { model: 'text-embedding-3-small', input: ['What?', 'Bread'] })).text()
     expect(seen[0]?.body).toEqual({ model: 'text-embedding-3-small', input: ['What?', 'Bread'] })
     expect(await manciple.entry()).toMatchObject({ prompt_tokens: 12, completion_tokens: 0, usage_source: 'reported' })
+  })
+
+  test('of embeddings by OpenAI’s SDK is billed exactly, at the stock price list’s price', async () => {
+    answer = () => Response.json({ object: 'list', data: [], model: 'text-embedding-3-small', usage: { prompt_tokens: 1_234_567, total_tokens: 1_234_567 } })
+    const client = new OpenAI({ apiKey: 'k', fetch: budgeted() })
+    await client.embeddings.create({ model: 'text-embedding-3-small', input: ['What?', 'Bread'], encoding_format: 'float' })
+    expect(manciple.requests.at(-1)).toMatchObject({ maxOutputTokens: 0 })
+    // 0.02 USD a million tokens.
+    expect(await manciple.entry()).toMatchObject({ backend: 'gpt', cost_usd: 0.02469134, completion_tokens: 0, usage_source: 'reported' })
+    expect(errors).toEqual([])
+  })
+
+  test('that no usage came with is billed by its hold: the input’s bound, and no output', async () => {
+    answer = () => Response.json({ object: 'list', data: [] })
+    await (await post('https://api.openai.com/v1/embeddings', { model: 'text-embedding-3-small', input: 'What?' })).text()
+    expect(await manciple.entry()).toMatchObject({ prompt_tokens: manciple.requests.at(-1)?.inputTokens, completion_tokens: 0, usage_source: 'hold' })
   })
 
   test('of generateContent in one JSON list is billed by its last counts', async () => {

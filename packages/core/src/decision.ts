@@ -29,7 +29,7 @@ export interface DecideRequest {
   readonly tags?: readonly string[]
   /** Input tokens, or an upper bound of them. Whole, not negative. */
   readonly inputTokens: number
-  /** The request's own bound on output tokens; the policy's `max_output_tokens` where absent. */
+  /** The request's own bound on output tokens, 0 for one that writes nothing, such as embeddings; the policy's `max_output_tokens` where absent. */
   readonly maxOutputTokens?: number
   /** A thinking budget: output is never cut below it. */
   readonly minOutputTokens?: number

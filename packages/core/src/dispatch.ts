@@ -73,11 +73,12 @@ export class HeldDispatch implements Dispatch {
     const full: Outcome = 'inputTokens' in outcome ? { usage: outcome } : outcome
     checkDuration(full.durationMs)
     const usage = full.usage === undefined ? undefined : checkUsage(full.usage)
-    const terms = this.#end()
+    const terms = this.#live()
     const { hold, price, startedMs } = terms
     const durationMs = full.durationMs ?? this.#books.monotonicMs() - startedMs
     const truth = usage === undefined ? settlementOfHold(hold, durationMs) : settlementOf(usage, price, durationMs)
     const status = full.status ?? 'ok'
+    this.#open = false
     return this.#books.settleNow(terms, { ...truth, status, usageSource: full.usageSource ?? truth.usageSource })
   }
 
@@ -90,10 +91,15 @@ export class HeldDispatch implements Dispatch {
   }
 
   #end(): Terms {
+    const terms = this.#live()
+    this.#open = false
+    return terms
+  }
+
+  #live(): Terms {
     if (this.#terms === undefined) throw new MancipleError('HOLD_ENDED', `a refused call has no hold: ${this.decision.reasons.join('; ')}`)
     const { id } = this.#terms.hold
     if (!this.#open) throw new MancipleError('HOLD_ENDED', `dispatch ${id}`, { hold: id })
-    this.#open = false
     return this.#terms
   }
 }

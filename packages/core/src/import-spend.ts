@@ -10,7 +10,7 @@ import { SqliteHistory } from './ledger/sqlite-history.ts'
 import type { OnProgress } from './ledger/verify.ts'
 import type { NanoUsd } from './money.ts'
 import type { Policy } from './policy/policy.ts'
-import { createPriceBook } from './pricing/price-book.ts'
+import { createPriceBook, isPriced } from './pricing/price-book.ts'
 import { backendOf, withLedger, type OpenedLedger, type WriteOptions } from './upkeep.ts'
 
 export interface ImportOptions extends WriteOptions {
@@ -99,7 +99,7 @@ class Ordering {
     const { model, spentMs, usage, taskId, taskType, durationMs, sourceId } = row
     if (spentMs > this.#nowMs) return this.#wrong(row, `timestamp: ${isoInstant(spentMs)} lies ahead`)
     const price = row.costNano === undefined ? this.#prices.price(backend, model, spentMs) : undefined
-    if (price?.kind === 'unknown') {
+    if (price !== undefined && !isPriced(price, usage.outputTokens)) {
       const name = `${backend.name}/${model}`
       this.#unpriced.set(name, (this.#unpriced.get(name) ?? 0) + 1)
       return undefined

@@ -35,7 +35,7 @@ export function checkRequest(request: DecideRequest): CheckedRequest {
     taskType: optionalName('taskType', request.taskType) ?? null,
     tags,
     inputTokens: count('inputTokens', request.inputTokens, 0),
-    maxOutputTokens: request.maxOutputTokens === undefined ? undefined : count('maxOutputTokens', request.maxOutputTokens, 1),
+    maxOutputTokens: request.maxOutputTokens === undefined ? undefined : count('maxOutputTokens', request.maxOutputTokens, 0),
     minOutputTokens: request.minOutputTokens === undefined ? 0 : count('minOutputTokens', request.minOutputTokens, 0),
     n: request.n === undefined ? 1 : count('n', request.n, 1),
     candidates: request.candidates,

@@ -6,6 +6,7 @@ import type { ModelRequest } from './ai-sdk-request.ts'
 import { forcedOptions, mayHideOutput, thinkingOf, wantedOutput } from './ai-sdk-thinking.ts'
 import { Call } from './call.ts'
 import { PluginError } from './contract.ts'
+import { checkWishedOutput } from './wished-output.ts'
 
 /** What a route needs to know of its router. */
 export interface Desk {
@@ -180,6 +181,7 @@ class Choice {
     const { task, inputTokens, options } = this.#request
     const thinking = this.#thinkingTokens
     const maxOutputTokens = wantedOutput(options, thinking)
+    checkWishedOutput(maxOutputTokens)
     return {
       ...this.#wish,
       inputTokens,

@@ -6,6 +6,7 @@ import type { Failure } from './failure.ts'
 
 type Part = LanguageModelV4StreamPart
 type Reader = ReadableStreamDefaultReader<Part>
+type Read = Awaited<ReturnType<Reader['read']>>
 
 /** Parts that come before the provider has said anything of the answer. */
 const OPENING: ReadonlySet<Part['type']> = new Set(['stream-start', 'response-metadata', 'custom', 'raw'])
@@ -42,24 +43,48 @@ export class StreamFailed {
   }
 }
 
-/** The stream as it came, part by part as it is read, and the call billed by what passes. The last part carries the decision. */
+/**
+ * The stream as it came, part by part as it is read, and the call billed by what passes. The last part carries the decision.
+ * A part costs one read of the stream under it and no promise of our own: as fast as two streams can be joined.
+ */
 export function meteredStream(reader: Reader, opening: readonly Part[], attempt: Attempt, signal: AbortSignal | undefined): ReadableStream<Part> {
   const { call } = attempt
   const meter = new OutputMeter()
-  const early = opening.values()
+  let early = 0
+  let reading = false
+  let reads: ReadableStreamDefaultController<Part>
+
+  function take({ done, value }: Read): void {
+    reading = false
+    try {
+      if (done) {
+        // A whole answer has ended the call before.
+        call.abandon('cut')
+        reads.close()
+      } else reads.enqueue(metered(value, attempt, meter))
+    } catch (error) {
+      fail(error)
+    }
+  }
+
+  function fail(error: unknown): void {
+    call.abandon(signal?.aborted === true ? 'aborted' : 'cut')
+    reads.error(error)
+  }
+
   return new ReadableStream<Part>(
     {
-      async pull(controller) {
-        try {
-          const { done, value } = nextOf(early) ?? (await reader.read())
-          if (done) {
-            // A whole answer has ended the call before.
-            call.abandon('cut')
-            controller.close()
-          } else controller.enqueue(metered(value, attempt, meter))
-        } catch (error) {
-          call.abandon(signal?.aborted === true ? 'aborted' : 'cut')
-          throw error
+      start(controller) {
+        reads = controller
+      },
+      pull() {
+        const value = opening[early]
+        if (value !== undefined) {
+          early += 1
+          take({ done: false, value })
+        } else if (!reading) {
+          reading = true
+          reader.read().then(take, fail)
         }
       },
       async cancel(reason) {
@@ -69,11 +94,6 @@ export function meteredStream(reader: Reader, opening: readonly Part[], attempt:
     },
     { highWaterMark: 0 },
   )
-}
-
-function nextOf(early: Iterator<Part>): { readonly done: false; readonly value: Part } | undefined {
-  const { done, value } = early.next()
-  return done === true ? undefined : { done: false, value }
 }
 
 function metered(part: Part, attempt: Attempt, meter: OutputMeter): Part {

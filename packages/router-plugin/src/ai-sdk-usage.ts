@@ -26,7 +26,6 @@ function countOf(value: number | undefined): number | undefined {
 const NOT_OUTPUT: ReadonlySet<LanguageModelV4StreamPart['type']> = new Set([
   'stream-start',
   'response-metadata',
-  'custom',
   'ping',
   'raw',
   'text-start',
@@ -51,16 +50,21 @@ export class OutputMeter {
 
   /** Bytes of output that this part brought; undefined for a part that is no output. */
   read(part: LanguageModelV4StreamPart): number | undefined {
-    if (part.type === 'custom' && part.kind === 'anthropic.message_start')
-      this.#toldInput = inputOfMessageStart(part.providerMetadata?.['anthropic']?.['usage'])
-    return NOT_OUTPUT.has(part.type) ? undefined : this.#bytesOf(part)
-  }
-
-  #bytesOf(part: LanguageModelV4StreamPart): number {
-    if (part.type === 'tool-input-delta') this.#streamedTools.add(part.id)
-    if (part.type === 'text-delta' || part.type === 'reasoning-delta' || part.type === 'tool-input-delta') return Buffer.byteLength(part.delta)
-    if (part.type === 'tool-call' && !this.#streamedTools.has(part.toolCallId)) return Buffer.byteLength(part.input)
-    return 0
+    switch (part.type) {
+      case 'text-delta':
+      case 'reasoning-delta':
+        return Buffer.byteLength(part.delta)
+      case 'tool-input-delta':
+        this.#streamedTools.add(part.id)
+        return Buffer.byteLength(part.delta)
+      case 'tool-call':
+        return this.#streamedTools.has(part.toolCallId) ? 0 : Buffer.byteLength(part.input)
+      case 'custom':
+        if (part.kind === 'anthropic.message_start') this.#toldInput = inputOfMessageStart(part.providerMetadata?.['anthropic']?.['usage'])
+        return undefined
+      default:
+        return NOT_OUTPUT.has(part.type) ? undefined : 0
+    }
   }
 }
 

@@ -144,13 +144,22 @@ test('a whole answer is reported only where the last usage covers all of it', ()
   expect(outcomes[0]).not.toHaveProperty('usageSource')
 })
 
-test('a call lives as long as something is heard of it', () => {
+test('a call of which nothing is heard at all is settled when its time is over', () => {
+  callOf({ timeoutMs: 1000 })
+  vi.advanceTimersByTime(999)
+  expect(outcomes).toEqual([])
+  vi.advanceTimersByTime(1)
+  expect(outcomes).toMatchObject([{ status: 'expired' }])
+})
+
+test('a call lives as long as something is heard of it, and its time and an eighth at most from then on', () => {
   const call = callOf({ timeoutMs: 1000 })
   for (let chunk = 0; chunk < 5; chunk++) {
     vi.advanceTimersByTime(900)
     call.progress(1, undefined)
   }
-  expect(outcomes).toEqual([])
   vi.advanceTimersByTime(1000)
+  expect(outcomes).toEqual([])
+  vi.advanceTimersByTime(125)
   expect(outcomes).toMatchObject([{ status: 'expired', usage: { outputTokens: 5 } }])
 })

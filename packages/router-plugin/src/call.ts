@@ -15,13 +15,16 @@ export interface CallTerms {
   readonly hiddenOutput?: boolean
   /** Whether the input may be written to a cache at a price of its own. Asked where the provider has not reported it: it is billed as if all of it were. */
   readonly writesCache?: () => boolean
-  /** Real ms after which a call of which nothing more is heard is settled. */
+  /** Real ms after which a call of which nothing more is heard is settled; up to an eighth later where something had been heard. */
   readonly timeoutMs: number
   /** Called once, when the call has been settled or released. */
   readonly onEnd?: (call: Call) => void
   /** Called when the books did not take what was reported. */
   readonly onFault: (error: unknown) => void
 }
+
+/** A call's silence is counted in this many parts of its time-out: to hear something is then one assignment, and a process that stood still hears first. */
+const SILENT_TICKS = 8
 
 /**
  * One attempt at one backend, billed exactly once: whatever ends it first counts, and what comes later changes nothing.
@@ -33,6 +36,8 @@ export class Call {
   readonly #terms: CallTerms
   readonly #startedMs = performance.now()
   readonly #timer: NodeJS.Timeout
+  /** Ticks since something was heard, the one under way included. */
+  #silentTicks = 1
   /** Since the last usage. */
   #unreportedBytes = 0
   #streaming = false
@@ -43,9 +48,13 @@ export class Call {
     this.id = terms.id
     this.backend = terms.backend
     this.#terms = terms
-    this.#timer = setTimeout(() => {
-      this.abandon('expired')
-    }, terms.timeoutMs)
+    this.#timer = setInterval(
+      () => {
+        if (this.#silentTicks >= SILENT_TICKS) this.abandon('expired')
+        this.#silentTicks += 1
+      },
+      Math.ceil(terms.timeoutMs / SILENT_TICKS),
+    )
     this.#timer.unref()
   }
 
@@ -56,7 +65,7 @@ export class Call {
 
   /** Something came that is not output: the provider is alive. */
   heard(): void {
-    if (!this.#ended) this.#timer.refresh()
+    this.#silentTicks = 0
   }
 
   /** A chunk of a stream: how much output it brought, and the usage where it reports all up to now. */
@@ -116,7 +125,7 @@ export class Call {
   #end(): boolean {
     if (this.#ended) return false
     this.#ended = true
-    clearTimeout(this.#timer)
+    clearInterval(this.#timer)
     this.#terms.onEnd?.(this)
     return true
   }

@@ -42,25 +42,45 @@ export function withDecision(response: Response, body: ReadableStream<Uint8Array
 
 function passThrough(source: ReadableStream<Uint8Array>, meter: Meter, gone: () => boolean, filter: UsageEventFilter | undefined): ReadableStream<Uint8Array> {
   const reader = source.getReader()
+  let to: ReadableStreamDefaultController<Uint8Array>
+  let reading = false
+
+  function read(): void {
+    reading = true
+    reader.read().then(take, fail)
+  }
+
+  function take({ done, value }: Awaited<ReturnType<typeof reader.read>>): void {
+    // Before a piece is handed on: whoever waits for another asks for it then.
+    reading = false
+    try {
+      if (done) {
+        for (const piece of filter?.rest() ?? []) to.enqueue(piece)
+        to.close()
+        meter.end()
+        return
+      }
+      const pieces = filter === undefined ? [value] : filter.take(value)
+      for (const piece of pieces) to.enqueue(piece)
+      meter.take(value)
+      if (pieces.length === 0) read()
+    } catch (error) {
+      fail(error)
+    }
+  }
+
+  function fail(error: unknown): void {
+    to.error(error)
+    meter.stop(gone() ? 'aborted' : 'cut')
+  }
+
   return new ReadableStream<Uint8Array>(
     {
-      async pull(controller) {
-        try {
-          for (let passed: Uint8Array | undefined; passed === undefined;) {
-            const { done, value } = await reader.read()
-            passed = done ? filter?.rest() : filter === undefined ? value : filter.take(value)
-            if (passed !== undefined) controller.enqueue(passed)
-            if (done) {
-              controller.close()
-              meter.end()
-              return
-            }
-            meter.take(value)
-          }
-        } catch (error) {
-          controller.error(error)
-          meter.stop(gone() ? 'aborted' : 'cut')
-        }
+      start(controller) {
+        to = controller
+      },
+      pull() {
+        if (!reading) read()
       },
       cancel(reason) {
         meter.stop('aborted')

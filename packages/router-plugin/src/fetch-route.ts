@@ -8,6 +8,7 @@ import type { PaidRequest } from './fetch-request.ts'
 import { readTaskHeaders } from './headers.ts'
 import type { TaskHeaders } from './headers.ts'
 import type { WireRequest } from './wire/format.ts'
+import { checkWishedOutput } from './wished-output.ts'
 
 /** What routing has to know beside the request. */
 export interface RouteTerms {
@@ -66,6 +67,7 @@ function requestOf(
   const inputTokens = task.inputTokens ?? boundOf(wire, bytes, unboundedTokens)
   const takers = wire.tied === undefined ? backends.takers(format, wire.tools) : []
   const { maxOutputTokens, minOutputTokens, n } = wire
+  if (format.name !== 'embeddings') checkWishedOutput(maxOutputTokens)
   const request = {
     backend: origin.name,
     model: wire.model,

@@ -126,19 +126,28 @@ class Tail {
     }
   }
 
-  /** The last events, from the end of the one before them on. */
+  /** The last events, from the end of the one before them on: looked for in no more of the chunks than they fill. */
   lastEvents(count: number): Uint8Array {
-    const bytes = Buffer.concat(this.#chunks)
-    const blank = bytes.lastIndexOf('\n\n') >= 0 ? '\n\n' : '\r\n\r\n'
-    let from = bytes.length
-    for (let events = 0; events < count && from > 0; events++) {
-      const at = bytes.lastIndexOf(blank, from - blank.length - 1)
-      // Without its beginning the first is no event to the parser.
-      if (at < 0) return bytes
-      from = at + blank.length
+    let chunks = 1
+    let found = lastEvents(Buffer.concat(this.#chunks.slice(-chunks)), count)
+    while (!found.whole && chunks < this.#chunks.length) {
+      chunks *= 4
+      found = lastEvents(Buffer.concat(this.#chunks.slice(-chunks)), count)
     }
-    return bytes.subarray(from)
+    return found.events
   }
+}
+
+/** @returns all bytes where they are fewer events: without its beginning the first is none to a parser. */
+function lastEvents(bytes: Buffer, count: number): { readonly events: Uint8Array; readonly whole: boolean } {
+  const blank = bytes.lastIndexOf('\n\n') >= 0 ? '\n\n' : '\r\n\r\n'
+  let from = bytes.length
+  for (let events = 0; events < count; events++) {
+    const at = from <= blank.length ? -1 : bytes.lastIndexOf(blank, from - blank.length - 1)
+    if (at < 0) return { events: bytes, whole: false }
+    from = at + blank.length
+  }
+  return { events: bytes.subarray(from), whole: true }
 }
 
 /** Index after the first blank line. */

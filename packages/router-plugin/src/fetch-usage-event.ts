@@ -2,8 +2,11 @@ import { isJson, listOf, parseJson } from './wire/json.ts'
 
 const NOTHING = Buffer.alloc(0)
 
-/** No first part of an event that may turn out to be the usage is longer. */
-const LONGEST_DOUBT = 4096
+/**
+ * No event that only tells the usage is longer, and it is among the last of its stream: of a chunk that is longer than this, as a model writes none,
+ * only so much of its end is looked through.
+ */
+const LONGEST_USAGE = 4096
 
 /**
  * Takes out of a stream of chat completions the event that only tells the usage: it was asked for by us, and a client that did not ask for it may not expect
@@ -16,10 +19,15 @@ export class UsageEventFilter {
   /** The last bytes that passed: a blank line may be torn apart. */
   #before: Buffer = NOTHING
 
-  /** @returns what passes: the very chunk where nothing is taken out of it. Undefined where nothing passes yet. */
-  take(chunk: Uint8Array): Uint8Array | undefined {
+  /** @returns what passes, in order: the very chunk where nothing is taken out of it. */
+  take(chunk: Uint8Array): Uint8Array[] {
     const came = Buffer.from(chunk.buffer, chunk.byteOffset, chunk.byteLength)
     const wasDoubtful = this.#doubtful.length > 0
+    if (wasDoubtful && came.length > 2 * LONGEST_USAGE) {
+      // The doubt is settled by what ends the event: the rest of a long chunk need not be copied for it.
+      const end = afterFirstBlank(came.subarray(0, LONGEST_USAGE))
+      return [...this.take(came.subarray(0, end)), ...this.take(came.subarray(end))]
+    }
     const bytes = wasDoubtful ? Buffer.concat([this.#doubtful, came]) : came
     const begins = this.#lastBeginning(bytes)
     const last = bytes.subarray(begins)
@@ -29,34 +37,40 @@ export class UsageEventFilter {
     this.#doubtful = isDoubtful ? Buffer.from(last) : NOTHING
     this.#before = this.#passes ? Buffer.concat([this.#before, ready.subarray(-TORN)]).subarray(-TORN) : NOTHING
     const kept = withoutUsage(ready)
-    if (kept.length === 0) return undefined
-    return kept === ready && !wasDoubtful && !isDoubtful ? chunk : kept
+    if (kept.length === 0) return []
+    return [kept === ready && !wasDoubtful && !isDoubtful ? chunk : kept]
   }
 
   /** Where the last event begins: after the last blank line, which may have begun in what has passed. */
   #lastBeginning(bytes: Buffer): number {
-    const within = Math.max(...BLANK_LINES.map((blank) => afterLast(bytes, blank)))
+    const within = afterLastBlank(bytes)
     if (within > 0 || this.#before.length === 0) return within
-    const torn = Buffer.concat([this.#before, bytes.subarray(0, TORN)])
-    return Math.max(0, ...BLANK_LINES.map((blank) => afterLast(torn, blank) - this.#before.length))
+    return Math.max(0, afterLastBlank(Buffer.concat([this.#before, bytes.subarray(0, TORN)])) - this.#before.length)
   }
 
   /** What was held back, at the end of the stream. */
-  rest(): Uint8Array | undefined {
+  rest(): Uint8Array[] {
     const rest = this.#doubtful
     this.#doubtful = NOTHING
-    return rest.length === 0 ? undefined : rest
+    return rest.length === 0 ? [] : [rest]
   }
 }
 
-const BLANK_LINES = ['\n\n', '\r\n\r\n'] as const
 /** Bytes of a blank line that may come before its last. */
 const TORN = 3
 
-/** Index after the last blank line; 0 where there is none. */
-function afterLast(bytes: Buffer, blank: string): number {
-  const at = bytes.lastIndexOf(blank)
-  return at < 0 ? 0 : at + blank.length
+/** Index after the last blank line; 0 where there is none. A stream has blank lines of one kind: the second is looked for after the first alone. */
+function afterLastBlank(bytes: Buffer): number {
+  const plain = bytes.lastIndexOf('\n\n')
+  const from = plain < 0 ? 0 : plain + 2
+  const returned = bytes.subarray(from).lastIndexOf('\r\n\r\n')
+  return returned < 0 ? from : from + returned + 4
+}
+
+/** Index after the first blank line; the end where there is none. */
+function afterFirstBlank(bytes: Buffer): number {
+  const ends = ['\n\n', '\r\n\r\n'].map((blank) => [bytes.indexOf(blank), blank.length] as const).filter(([at]) => at >= 0)
+  return Math.min(bytes.length, ...ends.map(([at, length]) => at + length))
 }
 
 /** As compact JSON has it, and as Python's writes it. */
@@ -66,13 +80,16 @@ const [SOME, NONE] = [
 ] as const
 
 function isOther(begun: Buffer): boolean {
-  return begun.length > LONGEST_DOUBT || SOME.some((mark) => begun.includes(mark))
+  return begun.length > LONGEST_USAGE || SOME.some((mark) => begun.includes(mark))
 }
 
 function withoutUsage(events: Buffer): Buffer {
-  if (!NONE.some((mark) => events.includes(mark))) return events
-  const kept = events.toString().split(/(?<=\n\r?\n)/)
-  return Buffer.from(kept.filter((event) => !isUsage(event)).join(''))
+  const from = events.length <= LONGEST_USAGE ? 0 : afterLastBlank(events.subarray(0, -LONGEST_USAGE))
+  const last = events.subarray(from)
+  if (!NONE.some((mark) => last.includes(mark))) return events
+  // What a torn blank line begins with is no part of the event after it.
+  const kept = last.toString().split(/(?<=\n\r?\n|^[\r\n]+)/)
+  return Buffer.concat([events.subarray(0, from), Buffer.from(kept.filter((event) => !isUsage(event)).join(''))])
 }
 
 function isUsage(event: string): boolean {

@@ -274,7 +274,7 @@ describe('a stream', () => {
     await plugin.beforeModel(streamed)
     await plugin.beforeModel(silent)
     await plugin.afterChunk({ ...streamed, chunk: chunk('x'.repeat(500)) })
-    vi.advanceTimersByTime(1001)
+    vi.advanceTimersByTime(1125)
     expect(fake.fates[0]?.outcomes).toMatchObject([{ status: 'expired', usageSource: 'partial', usage: { inputTokens: 100, outputTokens: 64 } }])
     expect(fake.fates[1]?.outcomes).toEqual([{ status: 'expired', durationMs: expect.any(Number) }])
     await plugin.afterChunk({ ...streamed, chunk: undefined, finalChunk: true } as unknown as IRequestContext)

@@ -5,6 +5,7 @@ import { AUTO_MODEL, PluginError } from './contract.ts'
 import type { HostModel } from './contract.ts'
 import type { TaskHeaders } from './headers.ts'
 import { mayHideReasoning } from './wire/openai.ts'
+import { checkWishedOutput } from './wished-output.ts'
 
 /** What a host asks for one attempt at one request. */
 export interface RouteRequest {
@@ -116,6 +117,7 @@ export class Router {
 
   #decideRequest(request: RouteRequest, out: ReadonlySet<string>): DecideRequest {
     const { task, n, maxOutputTokens } = request
+    checkWishedOutput(maxOutputTokens)
     const backends = new Set([...this.#options.models.values()].map(({ backend }) => backend).filter((backend) => !out.has(backend)))
     return {
       ...this.#wish(request, out),

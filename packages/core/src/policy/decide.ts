@@ -2,7 +2,7 @@ import type { CandidateRecord, OutReason } from '../decision.ts'
 import { MancipleError } from '../errors.ts'
 import { covers, freeOf, quantityOf, type MeterState, type Quantities } from '../limit.ts'
 import { estimate } from '../pricing/estimate.ts'
-import type { KnownPrice, PriceBook } from '../pricing/price-book.ts'
+import { isPriced, type KnownPrice, type PriceBook } from '../pricing/price-book.ts'
 import type { CheckedRequest } from '../request.ts'
 import type { PacedScores } from './paced-scores.ts'
 import type { Backend, Policy } from './policy.ts'
@@ -98,7 +98,7 @@ export function createPlanner(policy: Policy, rules: RuleSet, prices: PriceBook)
     const { backend, model } = candidate
     const asked = request.maxOutputTokens ?? policy.maxOutputTokens
     const price = prices.price(backend, model, nowMs)
-    if (price.kind === 'unknown') return outOf(candidate, asked, suits, 'price-unknown')
+    if (!isPriced(price, asked)) return outOf(candidate, asked, suits, 'price-unknown')
     const toll = paced === undefined || candidate.paced < 0 ? 0 : paced.toll(candidate.paced, price, request, asked)
     const score = suits - toll
     const limits = covering(candidate, request.taskType)

@@ -17,6 +17,7 @@ export const UNKNOWN: Price = { kind: 'unknown' }
 export const FREE: KnownPrice = {
   kind: 'free',
   source: 'free',
+  inputOnly: false,
   costNano: () => 0,
   boundNano: () => 0,
   outputWithin: (roomNano, _inputTokens, maxOutputTokens) => (roomNano < 0 ? -1 : maxOutputTokens),
@@ -33,9 +34,26 @@ export function createPrice(rates: Rates, source: PriceSource): Price {
   return {
     kind: 'priced',
     source,
+    inputOnly: false,
     costNano: (usage) => costNano(compiled, usage),
     boundNano: (inputTokens, maxOutputTokens) => boundNano(compiled, inputTokens, maxOutputTokens),
     outputWithin: (roomNano, inputTokens, maxOutputTokens) => outputWithin(compiled, roomNano, inputTokens, maxOutputTokens),
+  }
+}
+
+/** The same for a model whose output has no price. What writes nothing is priced; no output is within any room, and one that came all the same has no cost. */
+export function createInputPrice(rates: Omit<Rates, 'output' | 'reasoning'>, source: PriceSource): Price {
+  const price = createPrice({ ...rates, output: 0, reasoning: 0 }, source)
+  if (price.kind === 'unknown') return price
+  return {
+    ...price,
+    inputOnly: true,
+    costNano(usage) {
+      if (usage.outputTokens === 0) return price.costNano(usage)
+      throw new MancipleError('USAGE_INVALID', `usage: ${usage.outputTokens} output tokens of a model that has a price for its input alone`)
+    },
+    boundNano: (inputTokens, maxOutputTokens) => (maxOutputTokens === 0 ? price.boundNano(inputTokens, 0) : Number.MAX_SAFE_INTEGER),
+    outputWithin: (roomNano, inputTokens) => price.outputWithin(roomNano, inputTokens, 0),
   }
 }
 

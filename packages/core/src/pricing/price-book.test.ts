@@ -2,7 +2,7 @@ import fc from 'fast-check'
 import type * as genaiPrices from '@pydantic/genai-prices'
 import { calcPrice, findProvider, type ConditionalPrice } from '@pydantic/genai-prices'
 import { beforeEach, describe, expect, test, vi } from 'vitest'
-import { createPriceBook, type KnownPrice, type Price, type PriceOverride } from './price-book.ts'
+import { createPriceBook, isPriced, type KnownPrice, type Price, type PriceOverride } from './price-book.ts'
 
 vi.mock('@pydantic/genai-prices', async (load) => {
   const real = await load<typeof genaiPrices>()
@@ -76,10 +76,26 @@ test.each([
   ['a model that the list does not have', 'anthropic', 'gpt-5'],
   ['a name that only looks like a model', 'moonshotai', '__proto__'],
   ['a model that the list has with no price, which genai-prices computes as 0', 'google', 'gemma-3'],
-  ['a model without a price for output', 'openai', 'text-embedding-3-small'],
   ['a model that is billed by the hour', 'openai', 'whisper-1'],
 ])('a price is unknown for %s', (_case, provider, model) => {
   expect(LIST.price(cloud(provider), model, AT_MS)).toEqual({ kind: 'unknown' })
+})
+
+test('a model without a price for output is priced for what writes nothing, and its output is never 0', () => {
+  const price = LIST.price(cloud('openai'), 'text-embedding-3-small', AT_MS)
+  expect([isPriced(price, 0), isPriced(price, 1)]).toEqual([true, false])
+  expect(known(price)).toMatchObject({ kind: 'priced', source: 'list', inputOnly: true })
+  const { costNano, boundNano, outputWithin } = known(price)
+  expect(costNano({ inputTokens: 1_000_000, outputTokens: 0 })).toBe(20_000_000)
+  expect(() => costNano({ inputTokens: 1, outputTokens: 1 })).toThrow(/1 output tokens of a model that has a price for its input alone/)
+  expect([boundNano(1_000_000, 0), boundNano(1, 1)]).toEqual([20_000_000, Number.MAX_SAFE_INTEGER])
+  expect([outputWithin(20_000_000, 1_000_000, 800), outputWithin(19_999_999, 1_000_000, 800)]).toEqual([0, -1])
+})
+
+test('every known price with a price for output says what a call costs that may write, and no unknown one does', () => {
+  const chat = LIST.price(cloud('anthropic'), 'claude-opus-4-8', AT_MS)
+  const unknown = LIST.price(cloud('acme'), 'm', AT_MS)
+  expect([isPriced(chat, 0), isPriced(chat, 1), isPriced(unknown, 0)]).toEqual([true, true, false])
 })
 
 test('a model is looked up in the list once, known or not', () => {

@@ -1,7 +1,7 @@
 import { calcPrice, type ConditionalPrice, type ModelPrice } from '@pydantic/genai-prices'
 import type { BackendKind } from '../limit.ts'
 import type { NanoUsd } from '../money.ts'
-import { createPrice, FREE, UNKNOWN } from './cost.ts'
+import { createInputPrice, createPrice, FREE, UNKNOWN } from './cost.ts'
 import type { Usage } from './usage.ts'
 
 /** A price as the policy file gives it: `free`, or USD per million tokens. Cache prices default to the input price. */
@@ -18,13 +18,15 @@ export type Price = KnownPrice | { readonly kind: 'unknown' }
 export interface KnownPrice {
   readonly kind: 'priced' | 'free'
   readonly source: PriceSource
+  /** The list has no price for output, as for embedding models: the price of a call that may write is unknown. See {@link isPriced}. */
+  readonly inputOnly: boolean
   /**
    * Exact list price of a usage, rounded to nano once, half up. The usage has been checked.
    *
    * Reasoning is billed as output, cache reads and writes as input, where the list has no price of their own for them. A usage does not tell how long a
    * cache write lives, so all of them have the list's ordinary (5 minutes) price; nor does it tell text from sound and pictures, so all tokens have the text
    * price, and searches and other hosted tools none.
-   * @throws MancipleError `USAGE_INVALID` above `MAX_NANO`, the most that a ledger can count.
+   * @throws MancipleError `USAGE_INVALID` above `MAX_NANO`, the most that a ledger can count, and for output that has no price.
    */
   costNano(usage: Usage): NanoUsd
   /**
@@ -34,6 +36,11 @@ export interface KnownPrice {
   boundNano(inputTokens: number, maxOutputTokens: number): NanoUsd
   /** The largest output whose bound is within `roomNano`, at most `maxOutputTokens`; -1 where even the input does not fit. */
   outputWithin(roomNano: NanoUsd, inputTokens: number, maxOutputTokens: number): number
+}
+
+/** Whether a price says what a call costs that may write so much. */
+export function isPriced(price: Price, maxOutputTokens: number): price is KnownPrice {
+  return price.kind !== 'unknown' && (maxOutputTokens === 0 || !price.inputOnly)
 }
 
 export interface PriceBook {
@@ -47,8 +54,9 @@ const DAY_MS = 86_400_000
 
 /**
  * Prices by the policy's own `prices:` first, else by the list of `@pydantic/genai-prices`. A local backend is free, whatever `prices:` says.
- * Unknown: a cloud backend without provider, a model that the list does not have, and one without a price for text input or for text output
- * (the list has some with no price at all, which genai-prices itself computes as 0).
+ * Unknown: a cloud backend without provider, a model that the list does not have, and one without a price for text input
+ * (the list has some with no price at all, which genai-prices itself computes as 0). One without a price for text output has a price for calls that write
+ * nothing.
  *
  * @param overrides by model name, exactly as the policy writes it.
  */
@@ -117,9 +125,10 @@ function resolve(provider: string, model: string, atMs: number): readonly Dated[
 
 function fromList(entry: ModelPrice): Price {
   const { input_mtok: input, output_mtok: output } = entry
-  if (input === undefined || output === undefined) return UNKNOWN
-  const { cache_read_mtok: cacheRead = input, cache_write_mtok: cacheWrite = input } = entry
-  const { output_reasoning_mtok: reasoning = output, requests_kcount: request = 0 } = entry
+  if (input === undefined) return UNKNOWN
+  const { cache_read_mtok: cacheRead = input, cache_write_mtok: cacheWrite = input, requests_kcount: request = 0 } = entry
+  if (output === undefined) return createInputPrice({ input, cacheRead, cacheWrite, request }, 'list')
+  const { output_reasoning_mtok: reasoning = output } = entry
   return createPrice({ input, output, cacheRead, cacheWrite, reasoning, request }, 'list')
 }
 

@@ -1,3 +1,4 @@
+import fc from 'fast-check'
 import { expect, test } from 'vitest'
 import { callOfLine } from './json-lines.ts'
 
@@ -58,7 +59,7 @@ test.each([
   [{ prompt_tokens: '405' }, 'prompt_tokens: expected a whole number from 0 to 1000000000, found "405"'],
   [{ completion_tokens: -1 }, 'completion_tokens: expected a whole number from 0 to 1000000000, found -1'],
   [{ completion_tokens: 2049 }, 'completion_tokens: expected at most max_output_tokens, found 2049 of 2048'],
-  [{ max_output_tokens: 0, completion_tokens: 0 }, 'max_output_tokens: expected a whole number from 1 to 1000000000, found 0'],
+  [{ max_output_tokens: -1, completion_tokens: 0 }, 'max_output_tokens: expected a whole number from 0 to 1000000000, found -1'],
   [{ duration_ms: -5 }, 'duration_ms: expected milliseconds from 0, found -5'],
   [{ duration_ms: 'long' }, 'duration_ms: expected milliseconds from 0, found "long"'],
   [{ task_type: '' }, 'task_type: expected 1 to 256 characters, found ""'],
@@ -72,4 +73,28 @@ test.each([
 test('what is no object is told without repeating it: a line may hold a prompt', () => {
   expect(callOfLine('{"prompt": "secr', 1, () => undefined)).toBe('expected a JSON object, found text that is not JSON')
   expect(callOfLine('["secret"]', 1, () => undefined)).toBe('expected a JSON object, found other JSON')
+})
+
+test('a time reads as `Date.parse` reads it, whatever its digits say', () => {
+  const part = (most: number, digits: number) => fc.integer({ min: 0, max: most }).map((number) => String(number).padStart(digits, '0'))
+  const time = fc.tuple(part(3000, 4), part(13, 2), part(32, 2), part(25, 2), part(61, 2), part(61, 2), part(999, 3))
+  fc.assert(
+    fc.property(time, ([year, month, day, hour, minute, second, ms]) => {
+      const t = `${year}-${month}-${day}T${hour}:${minute}:${second}.${ms}Z`
+      const atMs = Date.parse(t)
+      const call = parse({ t })
+      if (atMs >= 0) expect(call).toMatchObject({ atMs })
+      else expect(call).toMatch(/^t: expected a time/)
+    }),
+    { numRuns: 2000 },
+  )
+  for (const t of [
+    '2026-04-01T00:01:33.85xZ',
+    '2026-04-01T00:01:33.856z',
+    '2026-04-01T00:01:3 .856Z',
+    '2O26-04-01T00:01:33.856Z',
+    '2026-04-01T00:01:33,856Z',
+  ]) {
+    expect(parse({ t })).toMatch(/^t: expected a time/)
+  }
 })

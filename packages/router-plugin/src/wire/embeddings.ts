@@ -31,8 +31,7 @@ function read(body: Json, path: string): WireRequest {
     messages: Array.isArray(input) ? input.length : 1,
     unbounded: isText(input) && !isJson(input) ? undefined : 'input other than text or tokens',
     tied: 'vectors that can be compared with those of the same model',
-    // It writes none; a hold has at least one.
-    maxOutputTokens: 1,
+    maxOutputTokens: 0,
     minOutputTokens: 0,
     n: 1,
     hides: () => false,
