@@ -8,11 +8,11 @@ const LEAST_SECRET = 16
 const LOOPBACK = /^(localhost|127(\.\d{1,3}){3}|\[::1\])$/
 
 /** Header of the signature: `v1=` and the HMAC-SHA256, in hex, of `<timestamp>.<body>` with the secret as key. */
-export const SIGNATURE_HEADER = 'x-manciple-signature'
+const SIGNATURE_HEADER = 'x-manciple-signature'
 /** Header of the time at which the notice was sent, in seconds since 1970: a receiver refuses what is old. */
-export const TIMESTAMP_HEADER = 'x-manciple-timestamp'
+const TIMESTAMP_HEADER = 'x-manciple-timestamp'
 /** Header of the id of the notice: a receiver that has seen it takes it again and does nothing. */
-export const ID_HEADER = 'idempotency-key'
+const ID_HEADER = 'idempotency-key'
 
 /**
  * Posts notices as JSON, signed. Anything but a 2xx within ten seconds is a failure; redirects are not followed.
