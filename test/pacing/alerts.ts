@@ -1,4 +1,5 @@
 import type { ReplayReport } from '../../packages/core/src/index.ts'
+import { ALERTS } from '../../packages/core/src/notices/pacing-alerts.ts'
 import { Forecaster, emptyHistory, countDemand, type DemandHistory } from '../../packages/core/src/policy/forecast.ts'
 import { outlooksOf } from '../../packages/core/src/policy/outlook.ts'
 import { DAY_MS, START_MS, type Month, type World } from './month.ts'
@@ -12,10 +13,6 @@ export interface AlertCount {
 }
 
 const ALERT_DAY = 15
-/** Chance of missing its floor from which a quota is foretold to. Chosen on the seeds 101 to 116. */
-const LIKELY = 0.5
-/** A forecast leans towards what the quotas could take: little work is foreseen as more than it is. Chosen on the same seeds. */
-const TOTAL_MARGIN = 0.05
 
 /** Watches any router as the product watches its own, and says on day 15 which quotas will end below their floor. */
 class Watch implements Router {
@@ -66,12 +63,12 @@ class Watch implements Router {
       floor: policy.floors.backend,
     }))
     const outlooks = outlooksOf(views)
-    for (const { belowFloor } of outlooks) this.foretold.push(belowFloor >= LIKELY)
+    for (const { belowFloor } of outlooks) this.foretold.push(belowFloor >= ALERTS.likely)
     // Use ÷ the share of the window's demand that has probably come. Adding up what each quota is heading for would hide what the total shows.
     const total = outlooks.reduce((sum, { used }) => sum + used, 0)
     const paid = outlooks.reduce((sum, { quantity }) => sum + quantity, 0)
-    const median = forecast.scenarios[forecast.scenarios.length >> 1]!
-    this.foretold.push((total / paid) * (1 + median / Math.max(1, forecast.seen)) < policy.floors.total + TOTAL_MARGIN)
+    const share = outlooks[0]!.likelyShare
+    this.foretold.push(total < paid * share * (policy.floors.total + ALERTS.totalMargin))
   }
 }
 

@@ -28,13 +28,17 @@ export interface Figures {
   readonly dry: number
   readonly local: number
   readonly overshoot: number
+  /** What the best in hindsight would have used, and the best of those that hold all floors. */
+  readonly optimum: number
+  readonly bound: number
 }
 
 export function figuresOf(world: World, outcome: Outcome, optimum: Optimum): Figures {
   const paid = world.quotas.map(({ quantity, windows }) => quantity * windows.length)
+  const paidInAll = paid.reduce((sum, one) => sum + one, 0)
   const used = outcome.used.reduce((sum, one) => sum + one, 0)
   return {
-    total: used / paid.reduce((sum, one) => sum + one, 0),
+    total: used / paidInAll,
     worst: Math.min(...paid.map((quantity, b) => outcome.used[b]! / quantity)),
     ofOptimum: used / optimum.used,
     ofBound: used / optimum.usedWithFloors,
@@ -42,6 +46,8 @@ export function figuresOf(world: World, outcome: Outcome, optimum: Optimum): Fig
     dry: outcome.dry,
     local: outcome.local,
     overshoot: outcome.overshoot,
+    optimum: optimum.used / paidInAll,
+    bound: optimum.usedWithFloors / paidInAll,
   }
 }
 

@@ -96,6 +96,9 @@ async function runCell(cell: Cell): Promise<void> {
       countAlerts(world, month, router, { history }, alerts['backends, simple routers'], alerts['total, simple routers'])
   }
   for (const [key, rows] of all) if (key.startsWith(`${cell.name}|`)) printRow(key, rows)
+  const rows = all.get(`${cell.name}|paced`) ?? []
+  const [optimum, bound] = (['optimum', 'bound'] as const).map((figure) => meanOf(rows, figure).toFixed(3))
+  console.log(`${cell.name.padEnd(7)} ${'optimum'.padEnd(20)} total ${optimum}, ${bound} with all floors held; value 1.000`)
 }
 
 async function pace(world: World, month: Month, options: { readonly outage?: Outage; readonly history?: Month }): Promise<Outcome> {

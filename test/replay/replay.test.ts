@@ -139,7 +139,8 @@ floors: { backend: 0, total: 0 }`
 })
 
 test('a quota of tokens or requests is worth what is paid for it', async () => {
-  const report = await replayTrace({ trace: makeCalls(300, 3, 5), config })
+  // Fewer than the quota has room for.
+  const report = await replayTrace({ trace: makeCalls(40, 3, 5), config })
   const [window] = report.windows.filter(({ limit }) => limit === 'gemini.quota')
   expect(window).toMatchObject({ unit: 'requests', quantity: 60 })
   const left = (60 - (window?.settled ?? 0)) / 60
@@ -211,7 +212,9 @@ test('a call that says nothing of its bound is never cut, and one that a limit c
 
 test('two policies are set side by side over one reading', async () => {
   const trace = traceFile('compare.jsonl', makeCalls(400, 5, 4))
-  const tight = { text: POLICY.replace('2.00/week', '1.00/week') }
+  // Without floors nothing is paced, and what stands in the way is the quota itself.
+  const config = { text: `${POLICY}\nfloors: { backend: 0, total: 0 }\n` }
+  const tight = { text: config.text.replace('2.00/week', '1.00/week') }
   const comparison = await comparePolicies({ trace, configs: [config, tight] })
   expect(comparison.before).toEqual(await replayTrace({ trace, config }))
   expect(comparison.after).toEqual(await replayTrace({ trace, config: tight }))

@@ -89,7 +89,8 @@ export class EmbeddedManciple implements Manciple, Books {
     this.#notifier.review(this.#prepared, nowMs)
     this.#stops.push(
       this.#clock.every(REVIEW_MS, () => this.#review(REVIEW_MS)),
-      () => this.#pacer.stop(),
+      // Prices that are due are worked out yet: a router that is opened again goes by them.
+      () => this.#pacer.finish(),
     )
   }
 

@@ -319,6 +319,22 @@ describe('notices', () => {
     expect(notices.filter((notice) => notice.kind === 'rule').map((notice) => notice.text)).toEqual(['a big one', 'a big one'])
   })
 
+  test('of an own rule about time come to an idle router: at the hour, and when so much of a window has passed', async () => {
+    const rule = (name: string, fact: string, value: number): string =>
+      `{ name: ${name}, conditions: { all: [{ fact: ${fact}, operator: greaterThanInclusive, value: ${value} }] }, event: { type: notify } }`
+    const rules = [rule('late', 'hour', 15), rule('passed', 'total.elapsed', 0.75001)]
+    const { clock, notices } = await open(
+      `{ timezone: UTC, budgets: { daily_limit_usd: 1 }, backends: { claude: { quota: 1.00/day }, local: {} }, rules: [${rules.join(', ')}] }`,
+    )
+    clock.advance(8 * HOUR)
+    await settled()
+    const told = notices.filter((notice) => notice.kind === 'rule').map(({ text, time }) => [text, time.slice(11, 19)])
+    expect(told).toEqual([
+      [expect.stringMatching(/^late/), '15:00:00'],
+      [expect.stringMatching(/^passed/), '18:00:30'],
+    ])
+  })
+
   test('are remembered over a restart', async () => {
     const folder = await mkdtemp(join(tmpdir(), 'manciple-'))
     const text = '{ budgets: { daily_limit_usd: 0.02 }, backends: { claude: { models: [claude-sonnet-4-20250514] }, local: {} } }'

@@ -39,13 +39,19 @@ async function openRouter(text: string, options: { ledger?: Ledger; clock?: Manu
   return { manciple, clock, ledger, notices }
 }
 
-/** One call that is decided, answered and billed at once, with prices worked out before it as a replay does. @returns where it went. */
-function call({ manciple }: Router, request: DecideRequest, outputTokens = 400): string {
-  manciple.endTurn()
+/** One call that is decided, answered and billed at once. @returns where it went, and why. */
+function ask({ manciple }: Router, request: DecideRequest, outputTokens = 400): { readonly backend: string; readonly reasons: readonly string[] } {
   const { dispatch } = manciple.decideNow(request)
-  const { backend, maxOutputTokens } = dispatch.decision
+  const { backend, maxOutputTokens, reasons } = dispatch.decision
   if (backend !== undefined) dispatch.settleNow({ inputTokens: request.inputTokens, outputTokens: Math.min(outputTokens, maxOutputTokens) })
-  return backend ?? 'refused'
+  return { backend: backend ?? 'refused', reasons: [...reasons] }
+}
+
+/** … with prices worked out after it, where they are due, as a replay does. */
+function call(router: Router, request: DecideRequest, outputTokens?: number): string {
+  const { backend } = ask(router, request, outputTokens)
+  router.manciple.endTurn()
+  return backend
 }
 
 const tick = (): Promise<void> => new Promise((resolve) => setTimeout(resolve, 2))
@@ -119,22 +125,51 @@ describe('laws of pacing', () => {
     await fc.assert(property, { numRuns: 8, endOnFailure: true })
   })
 
-  test('decides after a restart as it would have without one', async () => {
+  test('decides after a restart as it would have without one, and gives the same reasons', async () => {
     const property = fc.asyncProperty(fc.array(asked, { minLength: 60, maxLength: 160 }), fc.integer({ min: 20, max: 50 }), async (requests, stop) => {
       const text = policyText({ a: 0.2, b: 0.3, c: 0.4 }, 1, PREFERENCES)
-      const through = run(await openRouter(text), requests)
+      const decide = (router: Router, { afterMs, ...request }: Asked): unknown => {
+        router.clock.advance(afterMs)
+        // One that names a backend and is sent elsewhere is told why.
+        return ask(router, request.taskType === 'chat' ? { ...request, backend: 'a' } : request)
+      }
+      const turns = (router: Router, asked: readonly Asked[]): unknown[] =>
+        asked.map((one) => {
+          const decided = decide(router, one)
+          router.manciple.endTurn()
+          return decided
+        })
+      const through = turns(await openRouter(text), requests)
       const root = mkdtempSync(join(tmpdir(), 'manciple-'))
       const open = (nowMs: number): Promise<Ledger> => openJsonLedger({ folder: join(root, 'ledger'), nowMs })
       const before = await openRouter(text, { ledger: await open(START) })
-      const routes = run(before, requests.slice(0, stop))
+      const decided = turns(before, requests.slice(0, stop - 1))
+      // Closed in the midst of a turn: what is due must not be lost.
+      decided.push(decide(before, requests[stop - 1]!))
       await before.manciple.close()
       const after = await openRouter(text, { ledger: await open(before.clock.wallMs()), clock: before.clock })
-      routes.push(...run(after, requests.slice(stop)))
+      decided.push(...turns(after, requests.slice(stop)))
       await after.manciple.close()
       rmSync(root, { recursive: true })
-      expect(routes).toEqual(through)
+      expect(decided).toEqual(through)
     })
     await fc.assert(property, { numRuns: 8, endOnFailure: true })
+  })
+
+  test('a reload loses nothing that is due', async () => {
+    const text = policyText({ a: 0.2, b: 0.3, c: 0.4 }, 1, PREFERENCES)
+    const parsed = parsePolicy(text, 'test')
+    if (!parsed.ok) throw new Error('the policy is wrong')
+    const solvedMs = async (reload: boolean): Promise<number> => {
+      const router = await openRouter(text)
+      router.clock.advance(HOUR)
+      for (let i = 0; i < 200; i += 1) ask(router, { inputTokens: 100 })
+      if (reload) void router.manciple.replacePolicy(await preparePolicy(parsed.policy))
+      router.manciple.endTurn()
+      return (router.ledger.pacing as PacingMemory).pacing.solvedMs
+    }
+    expect(await solvedMs(false)).toBe(START + HOUR)
+    expect(await solvedMs(true)).toBe(START + HOUR)
   })
 
   test('comes out the same each time when prices are worked out between the calls', async () => {

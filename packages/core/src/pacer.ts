@@ -91,6 +91,7 @@ export class Pacer {
 
   /** Paces by this policy from now on. What was learnt stays. */
   use(policy: Policy): void {
+    const wasDue = this.#due
     this.stop()
     this.#policy = policy
     const plan = pacingPlanOf(policy)
@@ -98,8 +99,8 @@ export class Pacer {
     this.#scores = this.#pacing && new PacedScores(this.#pacing)
     this.#reasons = this.#pacing === undefined ? new Map() : pacedReasons(this.#pacing)
     this.#places = plan === undefined ? [] : placesOf(plan, policy)
-    if (this.#memory.policy !== policy.version && this.#memory.pacing.seen > 0) this.#solveSoon()
-    this.#memory.policy = policy.version
+    if (this.#memory.pacing.seen === 0) this.#memory.policy = policy.version
+    if (wasDue || this.#memory.policy !== policy.version) this.#solveSoon()
   }
 
   /** Counts the request that was judged last as demand. In the path of a decision. */
@@ -120,7 +121,7 @@ export class Pacer {
     this.#reviewedMs = nowMs
     const { ledger, tell, onError } = this.#parts
     try {
-      const fresh = nowMs - this.#memory.pacing.solvedMs < FRESH_MS && this.#pacing.outlooks.length > 0
+      const fresh = !this.#due && nowMs - this.#memory.pacing.solvedMs < FRESH_MS && this.#pacing.outlooks.length > 0
       const outlooks = fresh ? outlooksByName(this.#pacing) : this.lookAhead()
       const view = alertView(this.#policy, ledger, outlooks, this.#memory.sinceMs, nowMs)
       for (const body of pacingAlerts(view, this.#memory.alerts)) tell(body, nowMs)
@@ -178,6 +179,7 @@ export class Pacer {
       if (this.#steps.next().done !== true) return
       this.stop()
       if (this.#pacing !== undefined) this.#reasons = pacedReasons(this.#pacing)
+      if (this.#policy !== undefined) this.#memory.policy = this.#policy.version
       this.#reviewedMs = Number.NEGATIVE_INFINITY
       this.#parts.onSolved()
     } catch (error) {

@@ -13,7 +13,10 @@ import { adjustedEntry } from './history.ts'
 import type { AdjustOrder, Hold, ImportOrder, LedgerEntry, LedgerRecord, Observation, RefuseOrder, ReserveOrder, Settlement } from './record.ts'
 
 const DAY_MS = 86_400_000
-const TWO_DIGITS = Array.from({ length: 60 }, (_, number) => String(number).padStart(2, '0'))
+/** The parts of a time of day, written out: `14:30:`, `05`, `.250Z`. */
+const MINUTES = Array.from({ length: 1440 }, (_, number) => `${digits(Math.floor(number / 60), 2)}:${digits(number % 60, 2)}:`)
+const SECONDS = Array.from({ length: 60 }, (_, number) => digits(number, 2))
+const MILLISECONDS = Array.from({ length: 1000 }, (_, number) => `.${digits(number, 3)}Z`)
 
 export interface LedgerParts {
   /** With the `open` record of this session applied. */
@@ -232,8 +235,7 @@ class BookLedger implements Ledger {
       this.#dayText = isoInstant(this.#dayMs).slice(0, 11)
     }
     const seconds = Math.floor(withinMs / 1000)
-    const [hour, minute, second] = [Math.floor(seconds / 3600), Math.floor(seconds / 60) % 60, seconds % 60]
-    return `${this.#dayText}${TWO_DIGITS[hour]}:${TWO_DIGITS[minute]}:${TWO_DIGITS[second]}.${String(withinMs % 1000).padStart(3, '0')}Z`
+    return `${this.#dayText}${MINUTES[Math.floor(seconds / 60)]}${SECONDS[seconds % 60]}${MILLISECONDS[withinMs % 1000]}`
   }
 
   #standing(id: string): Hold {
@@ -241,6 +243,10 @@ class BookLedger implements Ledger {
     if (hold === undefined) throw new MancipleError('HOLD_ENDED', `Hold ${id} is not open.`, { hold: id })
     return hold
   }
+}
+
+function digits(number: number, count: number): string {
+  return String(number).padStart(count, '0')
 }
 
 /** Field by field: nothing that a caller adds gets into the journal. */

@@ -18,6 +18,8 @@ interface Bucket {
   readonly untilMs: number
   /** When all of it leaves the window. */
   readonly leavesMs: number
+  /** The window, where it is all of one. */
+  readonly bounds: Bounds
   settled: number
   held: number
   presumed: number
@@ -77,8 +79,7 @@ export class Meter implements MeterState {
   get bounds(): Bounds | undefined {
     const { window } = this.limit
     if (window.kind === 'rolling') return { startMs: this.#nowMs - window.spanMs, endMs: this.#nowMs }
-    const bucket = this.#buckets[0]
-    return bucket === undefined ? undefined : { startMs: bucket.fromMs, endMs: bucket.leavesMs }
+    return this.#buckets[0]?.bounds
   }
 
   roomAt(quantity: number): number | undefined {
@@ -206,5 +207,5 @@ export class Meter implements MeterState {
 }
 
 function bucketOf(fromMs: number, untilMs: number, leavesMs: number): Bucket {
-  return { fromMs, untilMs, leavesMs, settled: 0, held: 0, presumed: 0 }
+  return { fromMs, untilMs, leavesMs, bounds: { startMs: fromMs, endMs: leavesMs }, settled: 0, held: 0, presumed: 0 }
 }

@@ -100,12 +100,14 @@ export class Metering {
 
   /** The anchors as they may be now: the start of the window under way, or now where there is none, unless a hold that is older may still be released. */
   anchors(): ReadonlyMap<string, number> {
+    const anchors = new Map<string, number>()
+    const anchored = this.meters.filter((meter) => meter.limit.window.kind === 'first-use')
+    if (anchored.length === 0) return anchors
     let oldestMs = Number.POSITIVE_INFINITY
     for (const holds of [this.#past.open, this.#past.presumed]) for (const hold of holds.values()) oldestMs = Math.min(oldestMs, hold.atMs)
-    const anchors = new Map<string, number>()
-    for (const meter of this.meters) {
+    for (const meter of anchored) {
       const anchorMs = meter.bounds?.startMs ?? quarterOf(this.#nowMs)
-      if (meter.limit.window.kind === 'first-use' && anchorMs <= oldestMs) anchors.set(anchorKey(meter.limit), anchorMs)
+      if (anchorMs <= oldestMs) anchors.set(anchorKey(meter.limit), anchorMs)
     }
     return anchors
   }

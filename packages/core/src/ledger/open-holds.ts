@@ -10,8 +10,8 @@ export interface HoldIndex {
   values(): Iterable<Hold>
 }
 
-/** A power of two, so that a number's slot is its last bits. */
-const SLOTS = 1024
+/** As many as two digits in base 36 can say: a number's slot is its last two. */
+const SLOTS = 36 ** 2
 
 /**
  * The holds of calls under way. Thousands come and go in a second, which a `Map` takes badly: it grows a new table every few hundred entries,
@@ -70,8 +70,14 @@ export class OpenHolds implements HoldIndex {
   }
 }
 
+/** Told by the last two characters alone; any text has some slot. */
 function slotOf(id: string): number {
-  return numberOf(id) & (SLOTS - 1)
+  return ((digitAt(id, id.length - 2) * 36 + digitAt(id, id.length - 1)) >>> 0) % SLOTS
+}
+
+function digitAt(id: string, index: number): number {
+  const code = id.charCodeAt(index)
+  return code < 58 ? code - 48 : code - 87
 }
 
 /** Ids are `<session>-<number in base 36>`. */

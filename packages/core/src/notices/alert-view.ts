@@ -1,4 +1,4 @@
-import type { Ledger } from '../ledger/ledger.ts'
+import type { Ledger, SpendRow } from '../ledger/ledger.ts'
 import { quantityOf, type Unit } from '../limit.ts'
 import { accountOf } from '../policy/measures.ts'
 import type { Outlook } from '../policy/outlook.ts'
@@ -13,6 +13,7 @@ export function alertView(
   sinceMs: number,
   nowMs: number,
 ): AlertView {
+  const spendSince = remembered((fromMs) => ledger.spend(fromMs, nowMs + 1))
   const quotas = policy.backends.flatMap((backend): QuotaNow[] => {
     const { quota, weight } = accountOf(backend, policy)
     const meter = quota === undefined ? undefined : ledger.meters[quota]
@@ -21,17 +22,30 @@ export function alertView(
     const { name, unit, quantity } = limit
     const used = settled + presumed + beside
     const outlook = outlooks.get(name)
-    const { low = used, expected = used, high = used, belowFloor = Number(used < policy.floors.backend * quantity), ahead = 0, meanDraw = 0 } = outlook ?? {}
-    const recent = ALERTS.spansMs.map((spanMs) => usedBy(backend.name, unit, ledger, Math.max(bounds.startMs, nowMs - spanMs), nowMs))
-    return [{ backend: backend.name, limit: name, unit, quantity, used, bounds, recent, low, expected, high, belowFloor, ahead, meanDraw, paid: weight }]
+    const { low = used, expected = used, high = used, ahead = 0, meanDraw = 0, likelyShare = 1 } = outlook ?? {}
+    const { belowFloor = Number(used < policy.floors.backend * quantity) } = outlook ?? {}
+    const recent = ALERTS.spansMs.map((spanMs) => usedBy(backend.name, unit, spendSince(Math.max(bounds.startMs, nowMs - spanMs))))
+    return [
+      { backend: backend.name, limit: name, unit, quantity, used, bounds, recent, low, expected, high, belowFloor, likelyShare, ahead, meanDraw, paid: weight },
+    ]
   })
   return { quotas, floors: policy.floors, timezone: policy.timezone, nowMs, sinceMs }
 }
 
-/** What a backend settled in the quarter-hours from a time on, in a unit. */
-function usedBy(backend: string, unit: Unit, ledger: Pick<Ledger, 'spend'>, fromMs: number, toMs: number): number {
+/** Windows mostly began longer ago than the spans that are looked at: all backends ask for the same sums. */
+function remembered(spendFrom: (fromMs: number) => readonly SpendRow[]): (fromMs: number) => readonly SpendRow[] {
+  const known = new Map<number, readonly SpendRow[]>()
+  return (fromMs) => {
+    let rows = known.get(fromMs)
+    if (rows === undefined) known.set(fromMs, (rows = spendFrom(fromMs)))
+    return rows
+  }
+}
+
+/** What a backend settled, in a unit. */
+function usedBy(backend: string, unit: Unit, rows: readonly SpendRow[]): number {
   let sum = 0
-  for (const row of ledger.spend(fromMs, toMs + 1)) {
+  for (const row of rows) {
     if (row.backend === backend) sum += quantityOf(unit, row)
   }
   return sum

@@ -2,12 +2,12 @@ import { MancipleError } from '../errors.ts'
 import { isoInstant } from '../instant.ts'
 import type { Ledger } from '../ledger/ledger.ts'
 import type { Quantities } from '../limit.ts'
-import type { Planner } from '../policy/decide.ts'
 import type { Rule, Backend } from '../policy/policy.ts'
 import type { PreparedPolicy } from '../policy/prepare.ts'
 import type { Bus } from './bus.ts'
+import { LastLook } from './last-look.ts'
 import { lastCloudState, type Notice, type NoticeBody } from './notice.ts'
-import { occasions, OrdinaryCall, ruleMatch, type Occasion, type TriggerView } from './triggers.ts'
+import { OrdinaryCall, tellMatch, tellOccasions, watch, type Tell, type TriggerView, type Watched } from './triggers.ts'
 
 /** A dispatch rule that matches call after call is looked at once in this span of ledger time: a new episode is told this much late at most. */
 const LOOK_MS = 30_000
@@ -24,8 +24,9 @@ export class Notifier {
   #cloudState: Notice | undefined
   /** When a rule that matched for a backend was last looked at. */
   readonly #lookedAt = new WeakMap<Rule, Map<Backend, number>>()
-  /** Of each backend of a policy: the limits that cover an ordinary call. */
-  readonly #limits = new WeakMap<Backend, readonly number[]>()
+  /** Of the policy that was looked at last. */
+  #watched: { readonly prepared: PreparedPolicy; readonly watched: Watched } | undefined
+  readonly #last = new LastLook()
   #fault: Notice | undefined
   #reviewedMs = Number.NEGATIVE_INFINITY
 
@@ -63,8 +64,12 @@ export class Notifier {
     try {
       if (this.#ledger.fault !== undefined) return this.#tellFault(nowMs)
       this.#ledger.advance(nowMs)
-      const standing = prepared.planner.rules.standing(nowMs, this.#ledger.meters)
-      for (const occasion of occasions(this.#view(prepared, nowMs), standing)) this.#tell(occasion, nowMs)
+      const { rules } = prepared.planner
+      const view = this.#view(prepared, nowMs)
+      const same = this.#last.same(prepared, view.meters, view.ordinary, nowMs)
+      // An announced reset is looked at again, and so is what moves with every second.
+      if (same && !rules.standingByTime && this.#cloudState?.kind !== 'local-only') return
+      tellOccasions(view, rules.standing(nowMs, view.meters), this.#tellAt(nowMs))
     } catch (error) {
       this.ruleFault(error, nowMs)
     }
@@ -81,7 +86,7 @@ export class Notifier {
     if (looked === undefined) this.#lookedAt.set(rule, (looked = new Map()))
     if (nowMs - (looked.get(backend) ?? Number.NEGATIVE_INFINITY) < LOOK_MS) return
     looked.set(backend, nowMs)
-    this.#tell(ruleMatch(rule, backend, this.#view(prepared, nowMs)), nowMs)
+    tellMatch(rule, backend, this.#view(prepared, nowMs), this.#tellAt(nowMs))
   }
 
   /** A rule could not be evaluated: dispatches go local until it can. */
@@ -101,24 +106,19 @@ export class Notifier {
     )
   }
 
-  #tell({ kind, subject, episodeMs, body }: Occasion, nowMs: number): void {
-    let told = this.#told.get(kind)
-    if (told === undefined) this.#told.set(kind, (told = new Map()))
-    if (told.get(subject) === (episodeMs ?? null)) return
-    told.set(subject, episodeMs ?? null)
-    this.post(body(), nowMs)
+  #tellAt(nowMs: number): Tell {
+    return (kind, subject, episodeMs, body) => {
+      let told = this.#told.get(kind)
+      if (told === undefined) this.#told.set(kind, (told = new Map()))
+      if (told.get(subject) === (episodeMs ?? null)) return
+      told.set(subject, episodeMs ?? null)
+      this.post(body(), nowMs)
+    }
   }
 
   #view(prepared: PreparedPolicy, nowMs: number): TriggerView {
-    const { planner, policy, calendar } = prepared
-    const limitsOf = (backend: Backend): readonly number[] => this.#limitsOf(backend, planner)
-    return { policy, calendar, meters: this.#ledger.meters, limitsOf, ordinary: this.#ordinary.median, nowMs, lastCloudState: this.#cloudState }
-  }
-
-  #limitsOf(backend: Backend, planner: Planner): readonly number[] {
-    let limits = this.#limits.get(backend)
-    if (limits === undefined) this.#limits.set(backend, (limits = planner.limitsOf(backend, backend.models[0] ?? '', null)))
-    return limits
+    if (this.#watched?.prepared !== prepared) this.#watched = { prepared, watched: watch(prepared) }
+    return { watched: this.#watched.watched, meters: this.#ledger.meters, ordinary: this.#ordinary.median, nowMs, lastCloudState: this.#cloudState }
   }
 
   /** The `ledger-fault` that stands. The journal cannot keep it, so whoever listens later has to be told by this. */

@@ -19,6 +19,7 @@ const POOR: QuotaNow = {
   expected: 12e9,
   high: 20e9,
   belowFloor: 0.99,
+  likelyShare: 5 / 12,
   ahead: 500,
   meanDraw: 0.1e9,
   paid: 100e9,
@@ -31,6 +32,7 @@ const good = (day: number): Partial<QuotaNow> => ({
   expected: 98e9,
   high: 100e9,
   belowFloor: 0.01,
+  likelyShare: day / 30,
 })
 
 function viewAt(day: number, quotas: readonly Partial<QuotaNow>[] = [{}], sinceMs = 0): AlertView {
@@ -65,7 +67,7 @@ describe('pacing alerts', () => {
 
   test('clear ten points above the trigger, held a day, and only then can be given again', () => {
     const memory: AlertMemory = {}
-    const nearly = { ...good(16), expected: 58e9, belowFloor: 0.2 }
+    const nearly = { ...good(16), expected: 58e9, belowFloor: 0.2, likelyShare: 0.92 }
     kindsAt(memory, 15)
     for (let day = 16; day < 20; day += 0.5) expect(kindsAt(memory, day, [nearly])).toEqual([])
     expect(kindsAt(memory, 20)).toEqual([])
@@ -105,11 +107,21 @@ describe('pacing alerts', () => {
     expect(plenty?.text).toBe(
       'Too conservative: 28% of all quotas is used, 56% is foreseen by their end, $88.00 would lapse; there is work for 100%: 19% of calls to kimi',
     )
-    const idle = pacingAlerts(viewAt(15, [{ ahead: 500 }, { ...other, ahead: 500, expected: 60e9 }]), {}).find(({ scope }) => scope === 'total')
+    const idle = pacingAlerts(viewAt(15, [{ ahead: 500 }, { ...other, ahead: 500, expected: 60e9, likelyShare: 50 / 60 }]), {}).find(
+      ({ scope }) => scope === 'total',
+    )
     expect(idle).toMatchObject({ kind: 'demand-shortfall', data: { lapseNano: 128e9, correctiveShare: 2.9 } })
     expect(idle?.text).toBe(
       'Not enough work for what is paid for: 28% of all quotas is used, and with every call to come 53% would be; $128.00 would lapse as things go; to use them up would take 290% of the calls to come',
     )
+  })
+
+  test('judge the total by its use against the share of the work that has probably come, with a margin', () => {
+    const heading = (share: number): string => kindsAt({}, 15, [{ ...good(15), used: share * 50e9, likelyShare: 0.5, recent: [0, 0] }]).join()
+    expect(heading(0.74)).toContain('total')
+    expect(heading(0.76)).not.toContain('total')
+    // Used beside the router, before it saw a call: nothing to go by but what is expected.
+    expect(kindsAt({}, 15, [{ likelyShare: 0 }]).join()).toContain('demand-shortfall total')
   })
 
   test('are told of each backend and window by itself', () => {

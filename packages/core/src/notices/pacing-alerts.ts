@@ -19,8 +19,10 @@ export const ALERTS = {
   clearedBy: 0.1,
   /** … for so long. */
   clearedMs: DAY_MS,
-  /** Chance that a floor is missed from which it is told. */
-  likely: 0.45,
+  /** Chance that a backend's floor is missed from which it is told. */
+  likely: 0.5,
+  /** The total is told of while it is heading for less than its floor and this. */
+  totalMargin: 0.05,
   /** Times the rate that would use the rest up exactly. */
   fast: 2,
   /** With less than this of the window left, a high rate is a good end. */
@@ -46,6 +48,8 @@ export interface QuotaNow {
   readonly high: number
   /** Chance that the floor is missed. */
   readonly belowFloor: number
+  /** Share of the window's demand that has probably come, 0 to 1. */
+  readonly likelyShare: number
   /** Requests that are expected until the window ends, and what one takes of this quota on average. */
   readonly ahead: number
   readonly meanDraw: number
@@ -207,7 +211,9 @@ function totals(quotas: readonly QuotaNow[], view: AlertView): readonly Signal[]
   const sum = (of: (quota: QuotaNow) => number): number => quotas.reduce((total, quota) => total + quota.paid * of(quota), 0)
   const known = sum(({ bounds }) => knownOf(bounds, view))
   const mean = (of: (quota: QuotaNow) => number): number => (known > 0 ? sum(of) / known : 0)
-  const end = mean(({ expected, quantity }) => expected / quantity)
+  // Adding up what each quota is heading for would hide what the total shows: a forecast leans towards what the quotas could take.
+  const end = mean(({ used, expected, quantity, likelyShare }) => (likelyShare > 0 ? used / likelyShare : expected) / quantity)
+  const trigger = floors.total + ALERTS.totalMargin
   // In requests: what there is room for, and how much of it the work to come could fill.
   const room = quotas.reduce((total, { quantity, used, meanDraw }) => total + (meanDraw > 0 ? Math.max(0, quantity - used) / meanDraw : 0), 0)
   const reach = mean(({ quantity, used, ahead }) => Math.min(1, (used + Math.max(0, quantity - used) * Math.min(1, room > 0 ? ahead / room : 0)) / quantity))
@@ -221,10 +227,10 @@ function totals(quotas: readonly QuotaNow[], view: AlertView): readonly Signal[]
       sum(() => 1),
     )
   const used = percent(mean((quota) => quota.used / quota.quantity))
-  const data = { utilization: mean((quota) => quota.used / quota.quantity), forecast: end, reachable: reach, lapseNano: Math.round(lapseNano) }
-  const common = { scope: 'total', subject: 'total', bounds, passed, clear: end >= floors.total + ALERTS.clearedBy }
+  const data = { utilization: mean((quota) => quota.used / quota.quantity), forecast: Math.min(1, end), reachable: reach, lapseNano: Math.round(lapseNano) }
+  const common = { scope: 'total', subject: 'total', bounds, passed, clear: end >= trigger + ALERTS.clearedBy }
   const dollars = formatUsd(Math.round(lapseNano))
-  const low = end < floors.total && slack
+  const low = end < trigger && slack
   const ahead = Math.max(...quotas.map((quota) => quota.ahead))
   const needed = ahead > 0 ? `; to use them up would take ${percent(room / ahead)} of the calls to come` : ''
   return [
@@ -233,7 +239,7 @@ function totals(quotas: readonly QuotaNow[], view: AlertView): readonly Signal[]
       kind: 'too-conservative',
       low: low && reach >= floors.total,
       body: () => ({
-        text: `Too conservative: ${used} of all quotas is used, ${percent(end)} is foreseen by their end, ${dollars} would lapse; there is work for ${percent(reach)}: ${behindOf(quotas)}`,
+        text: `Too conservative: ${used} of all quotas is used, ${percent(Math.min(1, end))} is foreseen by their end, ${dollars} would lapse; there is work for ${percent(reach)}: ${behindOf(quotas)}`,
         data: { ...data, correctiveShare: correctiveOf(quotas) },
       }),
     },

@@ -5,6 +5,7 @@ import { NANO_PER_USD } from '../money.ts'
 import type { Assessment } from '../policy/decide.ts'
 import { spentOf } from '../policy/measures.ts'
 import type { Backend, Policy, Rule } from '../policy/policy.ts'
+import type { PreparedPolicy } from '../policy/prepare.ts'
 import type { StandingMatch } from '../policy/rule-set.ts'
 import type { Calendar } from '../windows.ts'
 import type { Notice, NoticeBody } from './notice.ts'
@@ -18,68 +19,116 @@ const REFRESH_EVERY = 50
 
 /** The median hold of late: what "room for an ordinary call" means. Worked out when it is asked for, never in the path of a decision. */
 export class OrdinaryCall {
-  readonly #recent: Quantities[] = []
+  readonly #costNano = new Float64Array(REMEMBERED_HOLDS)
+  readonly #tokens = new Float64Array(REMEMBERED_HOLDS)
+  readonly #sorted = new Float64Array(REMEMBERED_HOLDS)
   #seen = 0
   #median: Quantities = FIRST_ORDINARY
   #medianAt = 0
 
   /** @param hold of a cloud call that was not shortened. */
-  saw(hold: Quantities): void {
-    this.#recent[this.#seen % REMEMBERED_HOLDS] = hold
+  saw({ costNano, tokens }: Quantities): void {
+    const slot = this.#seen % REMEMBERED_HOLDS
+    this.#costNano[slot] = costNano
+    this.#tokens[slot] = tokens
     this.#seen += 1
   }
 
   get median(): Quantities {
     if (this.#seen > 0 && (this.#medianAt === 0 || this.#seen - this.#medianAt >= REFRESH_EVERY)) {
-      this.#median = { costNano: middle(this.#recent, 'costNano'), tokens: middle(this.#recent, 'tokens'), requests: 1 }
+      this.#median = { costNano: this.#middle(this.#costNano), tokens: this.#middle(this.#tokens), requests: 1 }
       this.#medianAt = this.#seen
     }
     return this.#median
   }
+
+  #middle(holds: Float64Array): number {
+    const count = Math.min(this.#seen, REMEMBERED_HOLDS)
+    this.#sorted.set(holds)
+    const sorted = count < REMEMBERED_HOLDS ? this.#sorted.subarray(0, count).sort() : this.#sorted.sort()
+    return sorted[count >> 1] ?? 0
+  }
 }
 
-function middle(holds: readonly Quantities[], key: 'costNano' | 'tokens'): number {
-  const sorted = new Float64Array(holds.length)
-  for (let index = 0; index < sorted.length; index += 1) sorted[index] = holds[index]?.[key] ?? 0
-  sorted.sort()
-  return sorted[sorted.length >> 1] ?? FIRST_ORDINARY[key]
+/** A cloud backend of a policy, as the triggers look at it. */
+interface WatchedBackend {
+  readonly backend: Backend
+  /** Indexes of the hard limits that cover an ordinary call of it. */
+  readonly limits: readonly number[]
+  readonly quota: WatchedQuota | undefined
 }
 
-const NONE: readonly MeterState[] = []
-const NOTHING_DUE: readonly Occasion[] = []
+interface WatchedQuota {
+  /** Index of the limit. */
+  readonly limit: number
+  /** Shares of it below which little is left. */
+  readonly low: LowShare
+  readonly lower: LowShare
+}
+
+interface LowShare {
+  readonly below: number
+  readonly text: string
+  readonly subject: string
+}
+
+/** What the triggers look at of a policy: found once, since they look after each settle. */
+export interface Watched {
+  readonly policy: Policy
+  readonly calendar: Calendar
+  readonly cloud: readonly WatchedBackend[]
+  /** Indexes of limits, by name. */
+  readonly places: ReadonlyMap<string, number>
+}
+
+export function watch({ policy, planner, calendar }: PreparedPolicy): Watched {
+  const places = new Map(policy.limits.map(({ name }, index) => [name, index]))
+  const { lowRemaining } = policy.floors
+  const quotaOf = (name: string): WatchedQuota | undefined => {
+    const limit = places.get(name)
+    return limit === undefined ? undefined : { limit, low: lowShare(name, lowRemaining), lower: lowShare(name, lowRemaining / 2) }
+  }
+  const watchedOf = (backend: Backend): WatchedBackend => ({
+    backend,
+    limits: planner.limitsOf(backend, backend.models[0] ?? '', null).filter((index) => policy.limits[index]?.hard === true),
+    quota: quotaOf(backend.quota ?? ''),
+  })
+  return { policy, calendar, cloud: policy.backends.filter(({ kind }) => kind === 'cloud').map(watchedOf), places }
+}
+
+function lowShare(limit: string, below: number): LowShare {
+  const text = `${Number((below * 100).toFixed(2))}%`
+  return { below, text, subject: `${limit} ${text}` }
+}
 
 /** What the triggers look at. */
 export interface TriggerView {
-  readonly policy: Policy
-  readonly calendar: Calendar
+  readonly watched: Watched
   /** One per limit of the policy, in its order. */
   readonly meters: readonly MeterState[]
-  /** Indexes of the limits that cover an ordinary call of a backend. */
-  readonly limitsOf: (backend: Backend) => readonly number[]
   readonly ordinary: Quantities
   readonly nowMs: number
   /** The latest `local-only` or `restored` notice. */
   readonly lastCloudState: Notice | undefined
 }
 
-/** Something to tell, once per episode. The text is made only when it has not been told yet: most occasions have been. */
-export interface Occasion {
-  readonly kind: string
-  /** What it is about; with the kind, what is told once per episode. */
-  readonly subject: string
-  /** When the episode began or, of `local-only`, ends: ms since the epoch. Undefined: it lasts as long as the policy. */
-  readonly episodeMs: number | undefined
-  body(): NoticeBody
-}
+/**
+ * Takes something to tell, once per episode. The text is made only when it has not been told yet: most of it has been.
+ * @param subject what it is about; with the kind, what is told once per episode.
+ * @param episodeMs when the episode began or, of `local-only`, ends: ms since the epoch. Undefined: it lasts as long as the policy.
+ */
+export type Tell = (kind: string, subject: string, episodeMs: number | undefined, body: () => NoticeBody) => void
 
-export function occasions(view: TriggerView, standing: readonly StandingMatch[]): readonly Occasion[] {
-  const due = [...reached(view), ...lowRemaining(view), ...cloudState(view)]
-  for (const { rule, backend } of standing) if (rule.event.type === 'notify') due.push(ruleMatch(rule, backend, view))
-  return due
+/** Tells all that there is to tell now. Runs after each settle. */
+export function tellOccasions(view: TriggerView, standing: readonly StandingMatch[], tell: Tell): void {
+  for (const meter of view.meters) if (meter.limit.hard && !hasRoom(meter, view.ordinary)) limitReached(meter, view, tell)
+  for (const watched of view.watched.cloud) lowRemaining(watched, view, tell)
+  cloudState(view, tell)
+  for (const { rule, backend } of standing) if (rule.event.type === 'notify') tellMatch(rule, backend, view, tell)
 }
 
 /** Of a rule whose event is `notify`. */
-export function ruleMatch(rule: Rule, backend: Backend | undefined, view: TriggerView): Occasion {
+export function tellMatch(rule: Rule, backend: Backend | undefined, view: TriggerView, tell: Tell): void {
   const { params } = rule.event
   const kind = params.kind ?? 'rule'
   const meter = meterNamed(view, params.limit ?? backend?.quota)
@@ -87,19 +136,14 @@ export function ruleMatch(rule: Rule, backend: Backend | undefined, view: Trigge
   const episodeMs = meter === undefined ? episodeOfTotal(view) : episodeOf(meter, view)
   const subject = params.kind === undefined ? rule.name : scope
   const text = params.message ?? rule.name
-  return {
+  tell(kind, subject, episodeMs, () => ({
+    severity: params.severity ?? 'info',
     kind,
-    subject,
-    episodeMs,
-    body: () => ({
-      severity: params.severity ?? 'info',
-      kind,
-      scope,
-      episode: `${subject}@${isoInstant(episodeMs)}`,
-      text: meter === undefined ? text : `${text}: ${standingOf(meter, view)}`,
-      data: { rule: rule.name, ...(meter === undefined ? {} : figures(meter)) },
-    }),
-  }
+    scope,
+    episode: `${subject}@${isoInstant(episodeMs)}`,
+    text: meter === undefined ? text : `${text}: ${standingOf(meter, view)}`,
+    data: { rule: rule.name, ...(meter === undefined ? {} : figures(meter)) },
+  }))
 }
 
 /** An anchored window is one episode; a rolling one, which never ends, has one a day. */
@@ -109,83 +153,69 @@ function episodeOf({ limit, bounds }: MeterState, view: TriggerView): number {
 
 /** What concerns no single window is told once per longest quota window, or once a day where there is none. */
 function episodeOfTotal(view: TriggerView): number {
-  const starts = view.policy.backends.flatMap((backend) => meterNamed(view, backend.quota)?.bounds?.startMs ?? [])
+  const { policy, places } = view.watched
+  const starts = policy.backends.flatMap(({ quota }) => view.meters[places.get(quota ?? '') ?? -1]?.bounds?.startMs ?? [])
   return starts.length === 0 ? startOfDay(view) : Math.min(...starts)
 }
 
-function startOfDay({ calendar, nowMs }: TriggerView): number {
-  return calendar.bounds({ kind: 'day' }, nowMs).startMs
+function startOfDay({ watched, nowMs }: TriggerView): number {
+  return watched.calendar.bounds({ kind: 'day' }, nowMs).startMs
 }
 
-function reached(view: TriggerView): Occasion[] {
-  const due: Occasion[] = []
-  for (const meter of view.meters) if (meter.limit.hard && !hasRoom(meter, view.ordinary)) due.push(limitReached(meter, view))
-  return due
-}
-
-function limitReached(meter: MeterState, view: TriggerView): Occasion {
+function limitReached(meter: MeterState, view: TriggerView, tell: Tell): void {
   const { name } = meter.limit
   const episodeMs = episodeOf(meter, view)
-  const body = (): NoticeBody => ({
+  tell('limit-reached', name, episodeMs, () => ({
     severity: 'warning',
     kind: 'limit-reached',
     scope: name,
     episode: `${name}@${isoInstant(episodeMs)}`,
     text: `${name} is reached: ${standingOf(meter, view)}`,
     data: figures(meter),
-  })
-  return { kind: 'limit-reached', subject: name, episodeMs, body }
+  }))
 }
 
 /** A quota that nears its end, at the policy's share of what is left and at half of it. Work shifts by its price; nothing is blocked before the end. */
-function lowRemaining(view: TriggerView): Occasion[] {
-  const { floors, backends } = view.policy
-  return backends.flatMap(({ name, kind, quota }): readonly Occasion[] => {
-    const meter = kind === 'cloud' ? meterNamed(view, quota) : undefined
-    if (meter === undefined || meter.limit.quantity === 0) return NOTHING_DUE
-    const left = 1 - spentOf(meter)
-    if (left >= floors.lowRemaining) return NOTHING_DUE
-    const below = left < floors.lowRemaining / 2 ? floors.lowRemaining / 2 : floors.lowRemaining
-    const episodeMs = episodeOf(meter, view)
-    const share = `${Number((below * 100).toFixed(2))}%`
-    const scope = meter.limit.name
-    const body = (): NoticeBody => ({
-      severity: 'warning',
-      kind: 'low-remaining',
-      scope,
-      episode: `${scope}@${isoInstant(episodeMs)} ${share}`,
-      text: `${name}: less than ${share} of its quota is left; work shifts to others, nothing is blocked: ${standingOf(meter, view)}`,
-      data: { ...figures(meter), below },
-    })
-    return [{ kind: 'low-remaining', subject: `${scope} ${share}`, episodeMs, body }]
-  })
+function lowRemaining({ backend, quota }: WatchedBackend, view: TriggerView, tell: Tell): void {
+  const meter = quota === undefined ? undefined : view.meters[quota.limit]
+  if (quota === undefined || meter === undefined || meter.limit.quantity === 0) return
+  const left = 1 - spentOf(meter)
+  if (left >= quota.low.below) return
+  const { below, text, subject } = left < quota.lower.below ? quota.lower : quota.low
+  const episodeMs = episodeOf(meter, view)
+  const scope = meter.limit.name
+  tell('low-remaining', subject, episodeMs, () => ({
+    severity: 'warning',
+    kind: 'low-remaining',
+    scope,
+    episode: `${scope}@${isoInstant(episodeMs)} ${text}`,
+    text: `${backend.name}: less than ${text} of its quota is left; work shifts to others, nothing is blocked: ${standingOf(meter, view)}`,
+    data: { ...figures(meter), below },
+  }))
 }
 
 /**
  * `local-only` while no cloud backend has room for an ordinary call, `restored` when one has again.
  * Holds do not count: they come back, and a burst of them must not look like an empty purse.
  */
-function cloudState(view: TriggerView): readonly Occasion[] {
-  if (view.lastCloudState?.kind !== 'local-only' && view.policy.backends.some((backend) => isOpen(backend, view))) return NOTHING_DUE
-  const cloud = view.policy.backends.filter((backend) => backend.kind === 'cloud')
-  const blocked = cloud.map((backend) => view.limitsOf(backend).flatMap((index) => blocking(view.meters[index], view.ordinary)))
-  const exhausted = cloud.length > 0 && blocked.every((meters) => meters.length > 0)
+function cloudState(view: TriggerView, tell: Tell): void {
+  const { cloud } = view.watched
   const { lastCloudState } = view
-  if (exhausted) {
-    const reset = resetMs(blocked.map((meters) => ({ meters, wanted: view.ordinary })))
-    return lastCloudState?.kind === 'local-only' && stillTrue(lastCloudState, reset, view.nowMs) ? [] : [localOnly(view, reset)]
+  const open = openBackend(view)
+  if (open === undefined && cloud.length > 0) {
+    const reset = resetOfAll(view)
+    if (lastCloudState?.kind !== 'local-only' || !stillTrue(lastCloudState, reset, view.nowMs)) localOnly(view, reset, tell)
+    return
   }
-  if (lastCloudState?.kind !== 'local-only') return []
-  const open = cloud.find((_, index) => blocked[index]?.length === 0)
-  const body = (): NoticeBody => ({
+  if (lastCloudState?.kind !== 'local-only') return
+  tell('restored', 'total', lastCloudState.number, () => ({
     severity: 'info',
     kind: 'restored',
     scope: 'total',
     episode: lastCloudState.episode,
     text: `Cloud budget restored: ${open?.name ?? 'a cloud backend'} has room again`,
     data: { backend: open?.name ?? null },
-  })
-  return [{ kind: 'restored', subject: 'total', episodeMs: lastCloudState.number, body }]
+  }))
 }
 
 /** Whether what was announced need not be said anew: its reset lies ahead, and has not moved by a day or more, as it does when a month runs out after a day. */
@@ -195,59 +225,75 @@ function stillTrue({ data }: Notice, reset: number | undefined, nowMs: number): 
   return nowMs < announced && reset !== undefined && reset < announced + DAY_MS
 }
 
-function localOnly(view: TriggerView, reset: number | undefined): Occasion {
-  const { timezone, version } = view.policy
+function localOnly(view: TriggerView, reset: number | undefined, tell: Tell): void {
+  const { timezone, version } = view.watched.policy
   const until = (): string => (reset === undefined ? 'a limit is raised' : formatInstant(reset, timezone))
-  const body = (): NoticeBody => ({
+  tell('local-only', 'total', reset, () => ({
     severity: 'alert',
     kind: 'local-only',
     scope: 'total',
     episode: reset === undefined ? `policy ${version}` : `until ${isoInstant(reset)}`,
     text: `Cloud budget exhausted, operating local-only until ${until()}`,
     data: { reset: reset === undefined ? null : isoInstant(reset), timezone },
-  })
-  return { kind: 'local-only', subject: 'total', episodeMs: reset, body }
+  }))
 }
 
-function isOpen(backend: Backend, view: TriggerView): boolean {
-  return backend.kind === 'cloud' && view.limitsOf(backend).every((index) => blocking(view.meters[index], view.ordinary).length === 0)
+/** The first cloud backend with room for an ordinary call. */
+function openBackend({ watched, meters, ordinary }: TriggerView): Backend | undefined {
+  for (const { backend, limits } of watched.cloud) if (!isBlocked(limits, meters, ordinary)) return backend
+  return undefined
 }
 
-function blocking(meter: MeterState | undefined, ordinary: Quantities): readonly MeterState[] {
-  return meter === undefined || !meter.limit.hard || hasRoom(meter, ordinary) ? NONE : [meter]
+function isBlocked(limits: readonly number[], meters: readonly MeterState[], ordinary: Quantities): boolean {
+  for (const index of limits) {
+    const meter = meters[index]
+    if (meter !== undefined && !hasRoom(meter, ordinary)) return true
+  }
+  return false
 }
 
 function hasRoom(meter: MeterState, ordinary: Quantities): boolean {
   return meter.settled + meter.presumed + meter.beside + quantityOf(meter.limit.unit, ordinary) <= meter.limit.quantity
 }
 
-/** What stands in the way of one backend: the limits without room, and what is wanted of them. */
-interface Blocked {
-  readonly meters: readonly MeterState[]
-  readonly wanted: Quantities
-}
-
-/** The earliest time at which some backend has room in all its limits. */
-function resetMs(backends: readonly Blocked[]): number | undefined {
+/** The earliest time at which some cloud backend has room in all its limits for an ordinary call. */
+function resetOfAll({ watched, meters, ordinary }: TriggerView): number | undefined {
   let earliest: number | undefined
-  for (const { meters, wanted } of backends) {
-    const free = meters.map((meter) => meter.roomAt(quantityOf(meter.limit.unit, wanted)))
-    if (free.includes(undefined)) continue
-    const latest = Math.max(...free.map((at) => at ?? 0))
-    if (earliest === undefined || latest < earliest) earliest = latest
+  for (const { limits } of watched.cloud) {
+    const full = limits.filter((index) => meters[index] !== undefined && !hasRoom(meters[index], ordinary))
+    earliest = earlier(earliest, roomInAll(full, meters, ordinary))
   }
   return earliest
 }
 
-/** When a call that found no room could first be served by some cloud backend. @param ordinary what stands for a call whose size is not known. */
-export function resetOf(assessments: readonly Assessment[], meters: readonly MeterState[], ordinary: Quantities): number | undefined {
-  const blocked = assessments.filter((assessment) => assessment.out === 'no-room')
-  return resetMs(blocked.map(({ estimate, limits }) => ({ wanted: estimate ?? ordinary, meters: limits.flatMap((index) => meters[index] ?? []) })))
+/** When there is room in each of these limits; undefined where one is too small. */
+function roomInAll(limits: readonly number[], meters: readonly MeterState[], wanted: Quantities): number | undefined {
+  let latest = Number.NEGATIVE_INFINITY
+  for (const index of limits) {
+    const meter = meters[index]
+    if (meter === undefined) continue
+    const roomMs = meter.roomAt(quantityOf(meter.limit.unit, wanted))
+    if (roomMs === undefined) return undefined
+    latest = Math.max(latest, roomMs)
+  }
+  return latest
 }
 
-function meterNamed({ meters }: TriggerView, name: string | undefined): MeterState | undefined {
-  if (name !== undefined) for (const meter of meters) if (meter.limit.name === name) return meter
-  return undefined
+function earlier(one: number | undefined, other: number | undefined): number | undefined {
+  return one === undefined || (other !== undefined && other < one) ? other : one
+}
+
+/** When a call that found no room could first be served by some cloud backend. @param ordinary what stands for a call whose size is not known. */
+export function resetOf(assessments: readonly Assessment[], meters: readonly MeterState[], ordinary: Quantities): number | undefined {
+  let earliest: number | undefined
+  for (const { out, limits, estimate } of assessments) {
+    if (out === 'no-room') earliest = earlier(earliest, roomInAll(limits, meters, estimate ?? ordinary))
+  }
+  return earliest
+}
+
+function meterNamed({ meters, watched }: TriggerView, name: string | undefined): MeterState | undefined {
+  return name === undefined ? undefined : meters[watched.places.get(name) ?? -1]
 }
 
 function standingOf(meter: MeterState, view: TriggerView): string {
@@ -255,7 +301,7 @@ function standingOf(meter: MeterState, view: TriggerView): string {
   const share = limit.quantity === 0 ? 100 : Math.floor(((settled + beside) / limit.quantity) * 100)
   const extra = presumed === 0 ? '' : `, ${formatQuantity(presumed, limit.unit)} presumed spent`
   const read = beside === 0 ? '' : `, ${readingText(meter, view.nowMs)}`
-  const reset = bounds === undefined || limit.window.kind === 'rolling' ? '' : `, resets ${formatInstant(bounds.endMs, view.policy.timezone)}`
+  const reset = bounds === undefined || limit.window.kind === 'rolling' ? '' : `, resets ${formatInstant(bounds.endMs, view.watched.policy.timezone)}`
   return `${formatQuantity(settled + beside, limit.unit)} of ${formatQuantity(limit.quantity, limit.unit)} spent (${share}%)${extra}${read}${reset}`
 }
 

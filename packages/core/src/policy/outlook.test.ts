@@ -11,7 +11,7 @@ function quota(limit: number, used: number): QuotaView {
 describe('the outlook', () => {
   it('goes on as it went: use per request seen, for the requests to come', () => {
     const [outlook] = outlooksOf([quota(0, 300)])
-    expect(outlook).toMatchObject({ low: 450, expected: 600, high: 900, share: 0.48 })
+    expect(outlook).toMatchObject({ low: 450, expected: 600, high: 900, share: 0.48, likelyShare: 0.5 })
     // A tenth of outcomes end at 450 or below, three tenths at 540: 500 lies between.
     expect(outlook?.belowFloor).toBeCloseTo(0.1 + (0.2 * 50) / 90)
   })

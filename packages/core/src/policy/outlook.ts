@@ -9,6 +9,8 @@ export interface Outlook {
   readonly used: number
   /** Share of the window's expected demand that has passed, 0 to 1: `utilization ÷ share` is the pace. */
   readonly share: number
+  /** The same by the middle scenario instead of the mean one, which busy outcomes raise. */
+  readonly likelyShare: number
   /** Use at the window's end if work goes on being routed as it was in this window, and what then finds no room elsewhere comes here: the tenth, half and nine tenths of outcomes. */
   readonly low: number
   readonly expected: number
@@ -39,6 +41,7 @@ export function outlooksOf(quotas: readonly QuotaView[]): readonly Outlook[] {
       quantity,
       used,
       share: forecast.share,
+      likelyShare: likelyShareOf(forecast),
       ahead: forecast.mean,
       meanDraw,
       low: ends.at(0) ?? used,
@@ -47,6 +50,11 @@ export function outlooksOf(quotas: readonly QuotaView[]): readonly Outlook[] {
       belowFloor: chanceBelow(floor * quantity, ends),
     }
   })
+}
+
+function likelyShareOf({ seen, scenarios, share }: Forecast): number {
+  const remaining = scenarios[scenarios.length >> 1] ?? 0
+  return seen + remaining > 0 ? seen / (seen + remaining) : share
 }
 
 /** The quantile at which `ends`, one for each scenario, cross a quantity. */

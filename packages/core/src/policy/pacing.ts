@@ -4,7 +4,7 @@ import { countDemand, emptyHistory, Forecaster, SCENARIOS, type DemandHistory } 
 import { horizonOf, type Horizon, type LimitStanding } from './horizon.ts'
 import { outlooksOf, type Outlook } from './outlook.ts'
 import { learnOutputShare, outputShareOf, type OutputShares } from './output-shares.ts'
-import { improvePrices, spread, weigh, type Allowance, type Draw, type Sample } from './shadow-prices.ts'
+import { improvePrices, spread, weigh, type Allowance, type Sample } from './shadow-prices.ts'
 
 export const PACING = {
   /** Requests that stand for all: their mean cost is right to some 6 %, and is scaled to the long-run mean. */
@@ -48,6 +48,11 @@ export interface PacingPlan {
   readonly limits: readonly PacedLimit[]
 }
 
+interface MeanDraw {
+  costNano: number
+  tokens: number
+}
+
 /** All that pacing remembers: plain JSON of bounded size. */
 export interface PacingState {
   readonly history: DemandHistory
@@ -55,18 +60,30 @@ export interface PacingState {
   /** Requests seen, up to the memory of means. */
   seen: number
   random: number
+  /** When the prices in force were worked out: a search that was cut short has not happened. */
   solvedMs: number
   /** Since then. */
   decisions: number
   /** Mean over requests: by backend, what it would take. */
-  readonly means: Record<string, { costNano: number; tokens: number }>
+  readonly means: Record<string, MeanDraw>
   readonly outputShares: OutputShares
   /** By backend: truth and estimates, fading. */
   readonly truth: Record<string, { actualNano: number; likelyNano: number }>
   /** By backend: truth ÷ estimates as of the last solve, which the prices in force go by. */
   readonly charged: Record<string, number>
-  /** By limit: the price in force, in suitability per unit, and where the next search starts: that of each scenario, per mean draw. */
-  readonly prices: Record<string, { perUnit: number; readonly scenarios: number[] }>
+  readonly prices: Record<string, PriceState>
+  /** By quota: what the last solve foresaw; absent before the first. */
+  outlooks?: Record<string, Outlook>
+}
+
+/** Of a limit. */
+interface PriceState {
+  /** In force, in suitability per unit. */
+  perUnit: number
+  /** Where the next search starts: the price of each scenario, per mean draw. */
+  readonly scenarios: number[]
+  /** By scenario: those of the windows after the current one, in turn. */
+  later?: number[][]
 }
 
 interface SampleState {
@@ -95,7 +112,9 @@ export class Pacing {
   readonly state: PacingState
   /** By backend: what a likely unit of each limit that it draws on is worth, in suitability. */
   readonly #tolls: readonly { readonly limit: number; readonly unit: Unit; perUnit: number }[][]
-  #outlooks: readonly Outlook[] = []
+
+  /** Those of the state, by backend: looked up once. */
+  readonly #means: MeanDraw[] = []
 
   constructor(plan: PacingPlan, state: PacingState = emptyPacingState()) {
     this.plan = plan
@@ -126,7 +145,11 @@ export class Pacing {
 
   /** Of each quota, as of the last solve. */
   get outlooks(): readonly Outlook[] {
-    return this.#outlooks
+    const { outlooks = {} } = this.state
+    return this.plan.limits.flatMap(({ name }, limit) => {
+      const outlook = own(outlooks, name)
+      return outlook === undefined ? [] : [{ ...outlook, limit }]
+    })
   }
 
   /** The part of the most asked for that a call of this task type and size is likely to use. */
@@ -156,7 +179,7 @@ export class Pacing {
     state.seen = Math.min(state.seen + 1, PACING.meanMemory)
     for (let b = 0; b < plan.backends.length; b += 1) {
       if (Number.isNaN(values[b])) continue
-      const mean = ownOrNew(state.means, plan.backends[b]!, () => ({ costNano: likely[b]!.costNano, tokens: likely[b]!.tokens }))
+      const mean = (this.#means[b] ??= ownOrNew(state.means, plan.backends[b]!, () => ({ costNano: likely[b]!.costNano, tokens: likely[b]!.tokens })))
       mean.costNano += (likely[b]!.costNano - mean.costNano) / state.seen
       mean.tokens += (likely[b]!.tokens - mean.tokens) / state.seen
     }
@@ -199,24 +222,34 @@ export class Pacing {
   }
 
   /**
-   * Works prices out, a scenario a step: run it to its end at once, or a step at a time.
+   * Works prices out, a few milliseconds of work at most in a step: run it to its end at once, or a step at a time.
    * @param backMs by backend that is down: when it is expected back, ms since the epoch; 0 where it is up.
    */
   *solve(standings: readonly LimitStanding[], nowMs: number, backMs: readonly number[]): Generator<undefined, void> {
+    const { state } = this
+    const { decisions } = state
+    try {
+      if (state.sample.fallback.length > 0 && this.plan.limits.length > 0) yield* this.#search(standings, nowMs, backMs)
+    } finally {
+      // Also where it failed, so that it is not tried at each decision. Decisions made during it count for the next one.
+      state.solvedMs = nowMs
+      state.decisions -= decisions
+    }
+  }
+
+  *#search(standings: readonly LimitStanding[], nowMs: number, backMs: readonly number[]): Generator<undefined, void> {
     const { plan, state } = this
-    state.solvedMs = nowMs
-    state.decisions = 0
-    if (state.sample.fallback.length === 0 || plan.limits.length === 0) return
     const means = plan.limits.map((limit) => this.#meanDraw(limit))
     const horizon = horizonOf(standings, nowMs, backMs)
     const forecaster = new Forecaster(state.history, nowMs, this.#capacityPerHour(standings, means))
     const forecasts = forecastAll(forecaster, standings)
     const worths = this.#worths(standings, means)
-    this.#outlooks = outlooksOf(
+    const outlooks = outlooksOf(
       plan.limits.flatMap(({ quota, floor }, limit) =>
         quota ? [{ limit, standing: standings[limit]!, forecast: forecasts[limit]!, meanDraw: means[limit]!, floor }] : [],
       ),
     )
+    state.outlooks = Object.fromEntries(outlooks.map((outlook) => [plan.limits[outlook.limit]!.name, outlook]))
     const demands = SCENARIOS.map((_, scenario) => demandByPeriod(horizon, standings, forecasts, forecaster, scenario))
     const sample = this.#sample(means, horizon, demands[SCENARIOS.length >> 1]!, nowMs, backMs)
     const sums = new Float64Array(plan.limits.length)
@@ -236,11 +269,13 @@ export class Pacing {
           floorWorth: PACING.floorWorth,
         }
       })
-      const prices = Float64Array.from(horizon.resources, ({ limit }) => this.#priceOf(limit).scenarios[scenario]!)
-      improvePrices(sample, allowances, prices)
+      const prices = Float64Array.from(this.#startOf(horizon, scenario))
+      yield* improvePrices(sample, allowances, prices)
       plan.limits.forEach((_, limit) => {
-        const price = prices[horizon.resourceOf[limit]![0]!]!
-        this.#priceOf(limit).scenarios[scenario] = price
+        const [price = 0, ...later] = prices.filter((_, resource) => horizon.resources[resource]!.limit === limit)
+        const state = this.#priceOf(limit)
+        state.scenarios[scenario] = price
+        if (later.length > 0) (state.later ??= [])[scenario] = later
         sums[limit]! += price / SCENARIOS.length
       })
       yield
@@ -250,7 +285,17 @@ export class Pacing {
     this.#charge()
   }
 
-  #priceOf(limit: number): { perUnit: number; readonly scenarios: number[] } {
+  /** Where the search for a scenario's prices starts, by resource: from what was found last; of a window that none was found for, from the current one's. */
+  #startOf({ resources }: Horizon, scenario: number): readonly number[] {
+    const windows = this.plan.limits.map(() => 0)
+    return resources.map(({ limit }) => {
+      const { scenarios, later } = this.#priceOf(limit)
+      const window = windows[limit]!++
+      return window === 0 ? scenarios[scenario]! : (later?.[scenario]?.[window - 1] ?? scenarios[scenario]!)
+    })
+  }
+
+  #priceOf(limit: number): PriceState {
     return ownOrNew(this.state.prices, this.plan.limits[limit]!.name, () => ({ perUnit: 0, scenarios: SCENARIOS.map(() => 0) }))
   }
 
@@ -306,7 +351,7 @@ export class Pacing {
         values[i * backends + b] = fromMs < (backMs[b] ?? 0) ? Number.NEGATIVE_INFINITY : (column?.[i] ?? Number.NEGATIVE_INFINITY)
       }
     })
-    const draws: Draw[] = []
+    const draws: { readonly backend: number; readonly limit: number; readonly amounts: readonly number[]; readonly factor: number }[] = []
     plan.limits.forEach((limit, index) => {
       for (const backend of limit.backends) {
         const name = plan.backends[backend]!
@@ -318,10 +363,24 @@ export class Pacing {
         const long = limit.unit === 'usd' ? mean.costNano : limit.unit === 'tokens' ? mean.tokens : 1
         const short = amounts.reduce((sum, amount) => sum + amount, 0) / Math.max(1, size)
         const factor = short > 0 ? (long / short) * (limit.unit === 'requests' ? 1 : this.#truth(name)) : 1
-        draws.push({ backend, resources: horizon.resourceOf[index]!, amounts: scaled(amounts, factor / means[index]!) })
+        draws.push({ backend, limit: index, amounts, factor: factor / means[index]! })
       }
     })
-    return { size, weights: new Float64Array(size), periods, backends, values, fallback: Float64Array.from(state.sample.fallback), draws }
+    const amounts = new Float64Array(size * draws.length)
+    draws.forEach((draw, d) => {
+      for (let i = 0; i < size; i += 1) amounts[i * draws.length + d] = draw.amounts[i]! * draw.factor
+    })
+    return {
+      size,
+      weights: new Float64Array(size),
+      periods,
+      backends,
+      values,
+      fallback: Float64Array.from(state.sample.fallback),
+      drawers: Uint8Array.from(draws, ({ backend }) => backend),
+      resources: Uint16Array.from(horizon.ends.flatMap((_, period) => draws.map(({ limit }) => horizon.resourceOf[limit]![period]!))),
+      amounts,
+    }
   }
 }
 
@@ -332,10 +391,4 @@ function own<T>(record: Record<string, T>, key: string): T | undefined {
 
 function ownOrNew<T>(record: Record<string, T>, key: string, make: () => T): T {
   return own(record, key) ?? (record[key] = make())
-}
-
-function scaled(amounts: readonly number[], factor: number): Float64Array {
-  const column = new Float64Array(amounts.length)
-  for (let i = 0; i < amounts.length; i += 1) column[i] = amounts[i]! * factor
-  return column
 }

@@ -49,6 +49,8 @@ export interface RuleSet {
   judge(candidate: CandidateFacts): RuleOutcome
   /** Evaluates the standing rules. `judge` counts their `prefer` and `avoid` from then on. @throws MancipleError `REQUEST_INVALID`, `LEDGER_DAMAGED`. */
   standing(nowMs: number, meters: readonly MeterState[]): readonly StandingMatch[]
+  /** Whether some standing rule reads how much of a window has passed, which changes with every second. */
+  readonly standingByTime: boolean
   /** The standing rules that move a backend's scores, as of the last look. */
   moving(backend: Backend): readonly Rule[]
   /** Asks json-rules-engine itself about a candidate of the request that was begun last. @throws MancipleError `RULES_DISAGREE` where its answer is not ours. */
@@ -84,7 +86,10 @@ function check(rule: Rule, catalogue: ReadonlyMap<string, FactDefinition>): void
   if (problems.length > 0) throw new MancipleError('CONFIG_INVALID', `rule ${JSON.stringify(rule.name)}: ${problems.join('; ')}`, { rule: rule.name })
 }
 
-const NOBODY = { taskType: null, taskId: null, tags: [], inputTokens: 0 } as const
+/** Facts that change as time passes. Hours and days do so on quarter-hours alone, like windows. */
+const PASSING: ReadonlySet<string> = new Set(['backend.pace', 'backend.elapsed', 'total.pace', 'total.elapsed'])
+const NONE: readonly number[] = []
+const NO_TAGS: readonly string[] = []
 
 /** What a backend, a model and a task type decide by themselves. Made when it first turns up. */
 interface CallSituation extends Situation {
@@ -109,12 +114,18 @@ class StandingRules {
   readonly #matcher: Matcher
   readonly #anywhere: Situation
   readonly #places: readonly Situation[]
+  /** By place: the answer of last time. */
+  readonly #known: (readonly number[])[]
+  readonly #matched: number[] = []
+  readonly isEmpty: boolean
 
   /** @param places what is known of each, by slot. */
   constructor(rules: readonly TabulatedRule[], layout: FactLayout, places: readonly ReadonlyMap<number, number>[]) {
     this.#matcher = new Matcher(rules, layout)
     this.#anywhere = this.#matcher.situation(new Map(), 'request')
     this.#places = places.map((known) => this.#matcher.situation(known, 'candidate'))
+    this.#known = places.map(() => NONE)
+    this.isEmpty = rules.length === 0
   }
 
   /** Once per look, when the sheet has been opened. */
@@ -122,16 +133,25 @@ class StandingRules {
     this.#matcher.begin(sheet, this.#anywhere)
   }
 
-  /** Indexes of those that match what the sheet has been turned to. */
+  /** Indexes of those that match what the sheet has been turned to: the same list as last time where they are the same. */
   match(sheet: FactSheet, place: number): readonly number[] {
-    const matched: number[] = []
+    const matched = this.#matched
+    while (matched.length > 0) matched.pop()
     this.#matcher.match(sheet, this.#places[place]!, matched)
-    return matched
+    if (!isSame(matched, this.#known[place]!)) this.#known[place] = matched.slice()
+    return this.#known[place]!
   }
+}
+
+function isSame(one: readonly number[], other: readonly number[]): boolean {
+  if (one.length !== other.length) return false
+  for (let i = 0; i < one.length; i += 1) if (one[i] !== other[i]) return false
+  return true
 }
 
 class CompiledRuleSet implements RuleSet {
   readonly rules: readonly Rule[]
+  readonly standingByTime: boolean
   readonly #policy: Policy
   readonly #layout: FactLayout
   readonly #phases: readonly Phase[]
@@ -153,8 +173,14 @@ class CompiledRuleSet implements RuleSet {
   readonly #standingAnywhere: StandingRules
   readonly #standingAtBackend: StandingRules
   readonly #standingShifts: Float64Array
-  /** By backend: the standing rules that matched. */
-  readonly #standingMatched: (readonly number[])[]
+  /** The standing rules that matched when they were looked at last, and by backend those that read facts about one. */
+  #anywhere = NONE
+  readonly #atBackend: (readonly number[])[]
+  /** Whether others match than those that are in force. */
+  #standingMoved = false
+  #matches: readonly StandingMatch[] = []
+  /** By backend. */
+  readonly #moving: (readonly Rule[])[]
 
   constructor(policy: Policy, rules: readonly Rule[], catalogue: ReadonlyMap<string, FactDefinition>, layout: FactLayout, tabulated: readonly TabulatedRule[]) {
     this.rules = rules
@@ -165,7 +191,8 @@ class CompiledRuleSet implements RuleSet {
     this.#shifts = Float64Array.from(rules, shiftOf)
     this.#indexes = new Map(policy.backends.map(({ name }, index) => [name, index]))
     this.#standingShifts = new Float64Array(policy.backends.length)
-    this.#standingMatched = policy.backends.map(() => [])
+    this.#atBackend = policy.backends.map(() => NONE)
+    this.#moving = policy.backends.map(() => [])
 
     const ofPhase = (phase: Phase): readonly TabulatedRule[] => tabulated.filter(({ index }) => this.#phases[index] === phase)
     const readsBackend = ({ leaves }: TabulatedRule): boolean => leaves.some(({ slot }) => layout.slots[slot]?.definition.per === 'candidate')
@@ -173,6 +200,7 @@ class CompiledRuleSet implements RuleSet {
     this.#dispatch = new Matcher(ofPhase('dispatch'), layout)
     this.#standingSheet = new FactSheet(policy, layout)
     const standing = ofPhase('standing')
+    this.standingByTime = standing.some(({ index }) => [...factsRead(rules[index]!.conditions)].some((fact) => PASSING.has(fact)))
     this.#standingAnywhere = new StandingRules(
       standing.filter((rule) => !readsBackend(rule)),
       layout,
@@ -218,19 +246,34 @@ class CompiledRuleSet implements RuleSet {
 
   standing(nowMs: number, meters: readonly MeterState[]): readonly StandingMatch[] {
     const sheet = this.#standingSheet
-    sheet.open({ ...NOBODY, nowMs }, meters)
+    sheet.open({ nowMs, taskType: null, taskId: null, tags: NO_TAGS, inputTokens: 0 }, meters)
     this.#standingAnywhere.begin(sheet)
-    this.#standingAtBackend.begin(sheet)
     const anywhere = this.#standingAnywhere.match(sheet, 0)
+    if (anywhere !== this.#anywhere) this.#standingMoved = true
+    this.#anywhere = anywhere
+    if (!this.#standingAtBackend.isEmpty) {
+      this.#standingAtBackend.begin(sheet)
+      for (let index = 0; index < this.#atBackend.length; index += 1) {
+        sheet.turnToBackend(index)
+        const here = this.#standingAtBackend.match(sheet, index)
+        if (here !== this.#atBackend[index]) this.#standingMoved = true
+        this.#atBackend[index] = here
+      }
+    }
+    if (this.#standingMoved) this.#matches = this.#takeStanding()
+    this.#standingMoved = false
+    return this.#matches
+  }
+
+  /** Puts what matched in force. */
+  #takeStanding(): readonly StandingMatch[] {
+    const anywhere = this.#anywhere
     const shiftAnywhere = this.#shiftOf(anywhere)
     const matches: StandingMatch[] = anywhere.map((rule) => ({ rule: this.rules[rule]!, backend: undefined }))
-    const { backends } = this.#policy
-    for (let index = 0; index < backends.length; index += 1) {
-      const backend = backends[index]!
-      sheet.turnToBackend(index)
-      const here = this.#standingAtBackend.match(sheet, index)
+    for (const [index, backend] of this.#policy.backends.entries()) {
+      const here = this.#atBackend[index]!
       this.#standingShifts[index] = shiftAnywhere + this.#shiftOf(here)
-      this.#standingMatched[index] = anywhere.length === 0 ? here : [...anywhere, ...here]
+      this.#moving[index] = [...anywhere, ...here].flatMap((rule) => (this.#shifts[rule] === 0 ? [] : [this.rules[rule]!]))
       // Quotas are of paid accounts: nobody needs to hear how little a local backend is used.
       if (backend.kind === 'cloud') for (const rule of here) matches.push({ rule: this.rules[rule]!, backend })
     }
@@ -238,7 +281,7 @@ class CompiledRuleSet implements RuleSet {
   }
 
   moving(backend: Backend): readonly Rule[] {
-    return this.#standingMatched[this.#indexOf(backend)]!.flatMap((rule) => (this.#shifts[rule] === 0 ? [] : [this.rules[rule]!]))
+    return this.#moving[this.#indexOf(backend)]!
   }
 
   facts(candidate: CandidateFacts): Readonly<Record<string, FactValue>> {

@@ -10,14 +10,11 @@ export interface Sample {
   readonly values: Float64Array
   /** Value of doing without any paid backend. */
   readonly fallback: Float64Array
-  readonly draws: readonly Draw[]
-}
-
-/** What a backend takes of a limit for each row, in mean draws of that limit. */
-export interface Draw {
-  readonly backend: number
-  /** By period. */
-  readonly resources: readonly number[]
+  /** Which backend draws: one entry for each limit that a backend draws on. */
+  readonly drawers: Uint8Array
+  /** By period and draw: the resource that is drawn on. */
+  readonly resources: Uint16Array
+  /** By row and draw, in mean draws of the limit. */
   readonly amounts: Float64Array
 }
 
@@ -50,17 +47,29 @@ export const PRICES = {
 
 /** Choices that lose by more than this many temperatures are not made. */
 const REACH = 5
+/** Steps of the table of how chances fall off. */
+const FALL_STEPS = 256
+const STEPS_PER_UNIT = FALL_STEPS / PRICES.temperature
+/** e to the power of minus k steps: between them it is taken as straight, which is right to two millionths, at a fifth of the time. */
+const FALL = Float64Array.from({ length: REACH * FALL_STEPS + 2 }, (_, k) => Math.exp(-k / FALL_STEPS))
 
-/** Newton's method on the smoothed dual of "most value within these allowances". `prices` (suitability per mean draw) is where it starts, and is changed in place. */
-export function improvePrices(sample: Sample, allowances: readonly Allowance[], prices: Float64Array): void {
+/** The chance of what is so much worse than the best (in suitability), relative to it. @param behind 0 to {@link REACH} temperatures. */
+function fall(behind: number): number {
+  const at = behind * STEPS_PER_UNIT
+  const step = Math.trunc(at)
+  return FALL[step]! + (at - step) * (FALL[step + 1]! - FALL[step]!)
+}
+
+/** Newton's method on the smoothed dual of "most value within these allowances". `prices` (suitability per mean draw) is where it starts, and is changed in place, a step at a time. */
+export function* improvePrices(sample: Sample, allowances: readonly Allowance[], prices: Float64Array): Generator<undefined, void> {
   const count = allowances.length
-  const gradient = new Float64Array(count)
+  const use = new Use(sample, count)
+  const { total: gradient, curvature: hessian } = use
   const before = new Float64Array(count)
-  const hessian = new Float64Array(count * count)
   const limit = new Float64Array(count).fill(PRICES.step)
   const active = new Uint8Array(count)
   for (let iteration = 0; iteration < PRICES.iterations; iteration += 1) {
-    use(sample, prices, gradient, hessian)
+    use.at(prices)
     let settled = true
     for (let r = 0; r < count; r += 1) {
       const allowance = allowances[r]!
@@ -80,6 +89,7 @@ export function improvePrices(sample: Sample, allowances: readonly Allowance[], 
       const step = Math.max(-limit[r]!, Math.min(limit[r]!, -gradient[r]!))
       prices[r] = Math.max(leastPrice(allowances[r]!), Math.min(PRICES.highest, prices[r]! + step))
     }
+    yield
   }
 }
 
@@ -106,63 +116,95 @@ function leastPrice({ worth, floorWorth }: Allowance): number {
   return worth === 0 ? 0 : -worth - floorWorth
 }
 
-/** Use of each resource at these prices, and minus its derivative by them. */
-function use(sample: Sample, prices: Float64Array, total: Float64Array, curvature: Float64Array): void {
-  const { size, weights, periods, backends, values, fallback, draws } = sample
-  const count = prices.length
-  total.fill(0)
-  curvature.fill(0)
-  const chance = new Float64Array(backends)
-  const drawn = draws.length
-  const taken = new Float64Array(drawn)
-  const resource = new Int32Array(drawn)
-  for (let i = 0; i < size; i += 1) {
-    const base = i * backends
-    const period = periods[i]!
-    let best = fallback[i]!
-    for (let b = 0; b < backends; b += 1) chance[b] = values[base + b]!
-    for (let d = 0; d < drawn; d += 1) {
-      const draw = draws[d]!
-      resource[d] = draw.resources[period]!
-      chance[draw.backend]! -= prices[resource[d]!]! * draw.amounts[i]!
-    }
-    let taker = -1
-    for (let b = 0; b < backends; b += 1) {
-      if (chance[b]! > best) {
-        best = chance[b]!
-        taker = b
+/** Adds up the use of each resource at given prices, and minus its derivative by them. Most of the work of pacing: it allocates nothing for a row. */
+class Use {
+  readonly total: Float64Array
+  readonly curvature: Float64Array
+  readonly #sample: Sample
+  /** By backend, of one row: what is left of its value at these prices, then its chance relative to the best. */
+  readonly #chance: Float64Array
+  /** The draws of one row that draw anything, and what each is likely to draw. */
+  readonly #drawn: Uint16Array
+  readonly #likely: Float64Array
+
+  constructor(sample: Sample, resources: number) {
+    this.#sample = sample
+    this.total = new Float64Array(resources)
+    this.curvature = new Float64Array(resources * resources)
+    this.#chance = new Float64Array(sample.backends)
+    this.#drawn = new Uint16Array(sample.drawers.length)
+    this.#likely = new Float64Array(sample.drawers.length)
+  }
+
+  at(prices: Float64Array): void {
+    const { size, weights, periods, backends, values, fallback, drawers, resources, amounts } = this.#sample
+    const chance = this.#chance
+    const draws = drawers.length
+    this.total.fill(0)
+    this.curvature.fill(0)
+    for (let i = 0; i < size; i += 1) {
+      const row = i * draws
+      const period = periods[i]! * draws
+      const without = fallback[i]!
+      for (let b = 0; b < backends; b += 1) chance[b] = values[i * backends + b]!
+      for (let d = 0; d < draws; d += 1) chance[drawers[d]!]! -= prices[resources[period + d]!]! * amounts[row + d]!
+      let best = without
+      for (let b = 0; b < backends; b += 1) if (chance[b]! > best) best = chance[b]!
+      const rival = best - REACH * PRICES.temperature
+      let rivals = without > rival ? 1 : 0
+      let sum = without > rival ? fall(best - without) : 0
+      for (let b = 0; b < backends; b += 1) {
+        const left = chance[b]!
+        const part = left > rival ? fall(best - left) : 0
+        if (part > 0) rivals += 1
+        chance[b] = part
+        sum += part
       }
+      this.#take(row, period, weights[i]!, 1 / sum, rivals > 1)
     }
-    const rival = best - REACH * PRICES.temperature
-    let rivals = fallback[i]! > rival ? 1 : 0
-    for (let b = 0; b < backends; b += 1) if (chance[b]! > rival) rivals += 1
-    if (rivals === 1) {
-      for (let d = 0; d < drawn; d += 1) if (draws[d]!.backend === taker) total[resource[d]!]! += weights[i]! * draws[d]!.amounts[i]!
-      continue
-    }
-    let sum = fallback[i]! > rival ? Math.exp((fallback[i]! - best) / PRICES.temperature) : 0
-    for (let b = 0; b < backends; b += 1) {
-      const weight = chance[b]! > rival ? Math.exp((chance[b]! - best) / PRICES.temperature) : 0
-      chance[b] = weight
-      sum += weight
-    }
-    const scale = weights[i]! / sum
-    for (let d = 0; d < drawn; d += 1) {
-      const draw = draws[d]!
-      taken[d] = chance[draw.backend]! * scale * draw.amounts[i]!
-      total[resource[d]!]! += taken[d]!
-    }
-    for (let d = 0; d < drawn; d += 1) {
-      if (taken[d] === 0) continue
-      const row = resource[d]! * count
-      for (let e = 0; e < drawn; e += 1) {
-        if (taken[e] === 0) continue
-        const together = draws[d]!.backend === draws[e]!.backend ? taken[d]! * draws[e]!.amounts[i]! : 0
-        curvature[row + resource[e]!]! += together - (taken[d]! * taken[e]!) / weights[i]!
+    this.#complete()
+  }
+
+  /** Adds a row. One that only one would take does not move with the prices. */
+  #take(row: number, period: number, weight: number, scale: number, shared: boolean): void {
+    const { drawers, resources, amounts } = this.#sample
+    const { total, curvature } = this
+    const chance = this.#chance
+    const drawn = this.#drawn
+    const likely = this.#likely
+    const width = total.length
+    let count = 0
+    for (let d = 0; d < drawers.length; d += 1) {
+      const part = chance[drawers[d]!]! * scale
+      const amount = amounts[row + d]!
+      const draw = part * amount
+      if (draw === 0) continue
+      const resource = resources[period + d]!
+      const taken = weight * draw
+      total[resource]! += taken
+      if (!shared) continue
+      const cells = resource * width
+      curvature[cells + resource]! += taken * (amount - draw)
+      for (let k = 0; k < count; k += 1) {
+        const e = drawn[k]!
+        const together = drawers[d] === drawers[e] ? amounts[row + e]! : 0
+        // Draws go by limits and so do resources: an earlier draw stands for an earlier resource, or for the same one.
+        curvature[cells + resources[period + e]!]! += taken * (together - likely[k]!) * (resources[period + e] === resource ? 2 : 1)
       }
+      drawn[count] = d
+      likely[count] = draw
+      count += 1
     }
   }
-  for (let k = 0; k < count * count; k += 1) curvature[k]! /= PRICES.temperature
+
+  /** The upper half mirrors the lower one. */
+  #complete(): void {
+    const { curvature } = this
+    const width = this.total.length
+    for (let r = 0; r < width; r += 1) {
+      for (let c = 0; c <= r; c += 1) curvature[c * width + r] = curvature[r * width + c]! /= PRICES.temperature
+    }
+  }
 }
 
 /** Gaussian elimination over the active rows; the solution replaces `right`. The matrix is positive definite. */

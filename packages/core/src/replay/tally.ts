@@ -23,7 +23,7 @@ interface Wish {
 }
 
 const NO_RULES: readonly string[] = []
-/** Task types are free text: what is remembered for each must not grow for ever. */
+/** Task types are free text: what is remembered for each must not grow for ever. Backends are those of the policy. */
 const MAX_WISHES = 1_000
 
 /** Counts what became of calls. */
@@ -43,7 +43,8 @@ export class Tally {
   readonly #policy: Policy
   readonly #rules: RuleSet
   readonly #byRule = new Map<string, RuleCounts>()
-  readonly #wishes = new Map<string, Wish>()
+  /** By the backend that is named, and by task type. */
+  readonly #wishes = new Map<string | undefined, Map<string | undefined, Wish>>()
 
   constructor(policy: Policy, rules: RuleSet) {
     this.#policy = policy
@@ -98,17 +99,17 @@ export class Tally {
   }
 
   #wishOf(named: string | undefined, taskType: string | undefined): Wish {
-    const key = `${named ?? ''}\n${taskType ?? ''}`
-    let wish = this.#wishes.get(key)
-    if (wish !== undefined) return wish
+    const known = this.#wishes.get(named)?.get(taskType)
+    if (known !== undefined) return known
     const row = taskType === undefined ? undefined : this.#policy.preferences.get(taskType)
     const values = new Map(this.#policy.backends.map((backend) => [backend.name, suitability(backend, named, row)]))
     const cloud = this.#policy.backends.filter(({ kind }) => kind === 'cloud').map(({ name }) => name)
     const best = Math.max(...cloud.map((name) => values.get(name) ?? 0))
     const asksForLocal = named !== undefined && !cloud.includes(named)
-    wish = { values, first: asksForLocal ? undefined : (cloud.find((name) => name === named) ?? cloud.find((name) => values.get(name) === best)) }
-    if (this.#wishes.size >= MAX_WISHES) this.#wishes.clear()
-    this.#wishes.set(key, wish)
+    const wish = { values, first: asksForLocal ? undefined : (cloud.find((name) => name === named) ?? cloud.find((name) => values.get(name) === best)) }
+    const ofNamed = this.#wishes.get(named) ?? new Map<string | undefined, Wish>()
+    if (ofNamed.size >= MAX_WISHES) ofNamed.clear()
+    this.#wishes.set(named, ofNamed.set(taskType, wish))
     return wish
   }
 
@@ -128,8 +129,13 @@ export class Tally {
   /** Rules of the request and standing ones. */
   #names(assessment: Assessment | undefined, type: 'forbid' | 'prefer' | 'avoid'): readonly string[] {
     if (assessment === undefined) return NO_RULES
-    const matched = assessment.rules.flatMap((index) => this.#rules.rules[index] ?? [])
-    return [...matched, ...this.#rules.moving(assessment.backend)].flatMap(({ name, event }) => (event.type === type ? [name] : []))
+    const names: string[] = []
+    for (const index of assessment.rules) {
+      const rule = this.#rules.rules[index]
+      if (rule?.event.type === type) names.push(rule.name)
+    }
+    for (const { name, event } of this.#rules.moving(assessment.backend)) if (event.type === type) names.push(name)
+    return names
   }
 
   #countsOf(rule: string): RuleCounts {
