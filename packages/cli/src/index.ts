@@ -1,6 +1,6 @@
 import { readFileSync } from 'node:fs'
 import { MancipleError } from '@manciple/core'
-import { BridgeError } from '@manciple/evennia-adapter'
+import type { BridgeError } from '@manciple/evennia-adapter'
 import { Command, CommanderError } from 'commander'
 import { defineBudget } from './commands/budget.ts'
 import { defineCheck } from './commands/check.ts'
@@ -90,8 +90,13 @@ function createProgram(io: Io, done: (code: number) => void): Command {
 /** `error CODE: what happened, and what to do`; never a stack. */
 function errorText(error: unknown, io: Io): string {
   const { red } = terminalOf(io).colours
-  if (error instanceof MancipleError || error instanceof BridgeError) return `${red(`error ${error.code}`)}: ${error.message}`
+  if (error instanceof MancipleError || isBridgeError(error)) return `${red(`error ${error.code}`)}: ${error.message}`
   return `${red('error')}: ${error instanceof Error ? error.message : String(error)}`
+}
+
+/** By its name: the class comes with the bridge, which only its own command loads. */
+function isBridgeError(error: unknown): error is BridgeError {
+  return error instanceof Error && error.name === 'BridgeError'
 }
 
 function version(): string {

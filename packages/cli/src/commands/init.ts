@@ -3,8 +3,7 @@ import { basename, dirname, join } from 'node:path'
 import { budgetsJsonSchema, formatIssues, parsePolicy, usdToNano } from '@manciple/core'
 import { InvalidArgumentError, type Command } from 'commander'
 import { jsonText } from '../amounts.ts'
-import { terminalOf, wrap, type Io } from '../terminal.ts'
-import { askForPolicy } from './init-questions.ts'
+import { terminalOf, wrap, type Dialogue, type Io } from '../terminal.ts'
 import { BUILT_IN_BACKENDS, dailyFor, policyFileText, usdText, type PolicyAnswers } from './init-template.ts'
 
 interface InitOptions {
@@ -76,7 +75,7 @@ function backend(text: string, before: ReadonlyMap<string, string | undefined> =
 async function init(io: Io, file: string, options: InitOptions, command: Command): Promise<number> {
   const exists = existsSync(file)
   if (exists && !options.force) command.error(`error: ${file} exists. Give --force to overwrite it, or another path.`)
-  const answers = io.dialogue === undefined || isAnswered(options, command) ? answersOf(options) : await askForPolicy(io.dialogue, answersOf(options))
+  const answers = io.dialogue === undefined || isAnswered(options, command) ? answersOf(options) : await ask(io.dialogue, answersOf(options))
   if (answers === undefined) {
     io.stderr.write('Nothing was written.\n')
     return 2
@@ -92,6 +91,11 @@ async function init(io: Io, file: string, options: InitOptions, command: Command
   if (options.json) io.stdout.write(jsonText({ ok: true, file, schema, replaced: exists }))
   else io.stdout.write(`${doneText(io, file, schema)}\n`)
   return 0
+}
+
+async function ask(dialogue: Dialogue, usual: PolicyAnswers): Promise<PolicyAnswers | undefined> {
+  const { askForPolicy } = await import('./init-questions.ts')
+  return askForPolicy(dialogue, usual)
 }
 
 /** Whether the command line answers anything itself: then it is to answer all. */

@@ -2,7 +2,6 @@ import type { Readable, Writable } from 'node:stream'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { journalEnd } from '@manciple/core'
 import type { Command } from 'commander'
-import { createLogUpdate } from 'log-update'
 import { addLedgerOptions, openView, type LedgerOptions } from '../outside.ts'
 import { terminalOf, type Dialogue, type Io, type Terminal } from '../terminal.ts'
 import { budgetFigures, budgetText } from './budget.ts'
@@ -48,6 +47,7 @@ async function watch(io: Io, options: LedgerOptions): Promise<void> {
 
 /** Draws in place, and leaves the terminal as it was. */
 async function live(io: Io, { input, output }: Dialogue, options: LedgerOptions, signal: AbortSignal, end: () => void): Promise<void> {
+  const { createLogUpdate } = await import('log-update')
   const draw = createLogUpdate(output, { showCursor: false })
   const stopReading = onQuit(input, end)
   try {
