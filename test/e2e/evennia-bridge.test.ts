@@ -1,7 +1,7 @@
-import { chmodSync, cpSync, rmSync, writeFileSync } from 'node:fs'
+import { chmodSync, cpSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
-import { manualClock, openManciple, openOutsideView, systemClock, type Manciple } from '@manciple/core'
+import { manualClock, openManciple, openOutsideView, repairLedger, systemClock, type Manciple } from '@manciple/core'
 import { bridgeSettings, openBridge, runBridge, type BridgeSettings, type BridgeSettingsInput } from '@manciple/evennia-adapter'
 import { test, type TestContext } from 'vitest'
 import { run } from '../../packages/cli/src/index.ts'
@@ -117,10 +117,7 @@ test.concurrent('a game that has forgotten gets what it lacks again, also what o
   expect(texts(fake)).toEqual(upTo(700))
 })
 
-test.concurrent('a ledger that is repaired, or put back from an older copy, goes on in another stream, and nothing is shown twice', async ({
-  expect,
-  onTestFinished,
-}) => {
+test.concurrent('a ledger that is put back from an older copy goes on in another stream, and nothing is shown twice', async ({ expect, onTestFinished }) => {
   const scene = new Scene(onTestFinished)
   const fake = await scene.game()
   const ledger = await scene.ledger()
@@ -142,6 +139,26 @@ test.concurrent('a ledger that is repaired, or put back from an older copy, goes
   expect(texts(fake)).toEqual([...upTo(20), 'notice 31', 'notice 32', 'notice 33'])
   expect(fake.model.kept.stream).toBe(`${restored.stream}~1`)
   expect(running.said.join('\n')).toMatch(/cannot be read/)
+})
+
+test.concurrent('a ledger that is repaired goes on in another stream, and says which notices it lost', async ({ expect, onTestFinished }) => {
+  const scene = new Scene(onTestFinished)
+  const fake = await scene.game()
+  const ledger = await scene.ledger()
+  await raise(ledger, 1, 10)
+  await ledger.close()
+  const journal = join(scene.ledgerFolder, 'journal-000001.jsonl')
+  const lines = readFileSync(journal, 'utf8').split('\n')
+  writeFileSync(journal, lines.filter((line) => !line.includes('notice 5')).join('\n'))
+  rmSync(join(scene.ledgerFolder, 'checkpoint.json'))
+  expect(await repairLedger(scene.ledgerFolder)).toMatchObject({ repaired: true })
+  await raise(await scene.ledger(), 11, 12)
+  scene.bridge(fake.url)
+  await until('12 notices', () => fake.model.cursor === 12)
+  // What stands right after a missing line cannot be verified either.
+  const lost = [5, 6].map((number) => `Notice ${number} was lost when the ledger was damaged.`)
+  expect(texts(fake)).toEqual([...upTo(4), ...lost, ...upTo(12).slice(6)])
+  expect(fake.model.kept.stream).toMatch(/\.1$/)
 })
 
 test.concurrent('the figures are those of `manciple costs`, anew within a second of a call', async ({ expect, onTestFinished }) => {

@@ -87,6 +87,8 @@ class Conversation {
         return this.#connection.send(effect.frame)
       case 'follow':
         return this.#feed.follow(effect.after)
+      case 'look':
+        return this.#feed.lookSoon()
       case 'say':
         return this.#say(effect.text)
     }

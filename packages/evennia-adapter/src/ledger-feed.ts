@@ -34,6 +34,7 @@ export class LedgerFeed {
   readonly #signal: AbortSignal
   #following = new AbortController()
   #stream = ''
+  #asked = false
   #trouble: string | undefined
 
   constructor(options: LedgerFeedOptions, signal: AbortSignal) {
@@ -50,12 +51,17 @@ export class LedgerFeed {
       const nowMs = performance.now()
       const changed = last === undefined || end?.bytes !== last.end?.bytes || end?.segment !== last.end?.segment
       const due = last === undefined || nowMs >= last.atMs + Math.max(LOOK_MS, last.tookMs / SHARE)
-      if (due && (changed || nowMs >= (last?.atMs ?? 0) + REFRESH_MS)) {
+      if (this.#asked || (due && (changed || nowMs >= (last?.atMs ?? 0) + REFRESH_MS))) {
         await this.#look(end)
         last = { end, atMs: nowMs, tookMs: performance.now() - nowMs }
       }
       await this.#pause(LOOK_MS, this.#signal)
     }
+  }
+
+  /** Takes figures anew, whether or not anything was written. */
+  lookSoon(): void {
+    this.#asked = true
   }
 
   /** Hands out the notices after this number, instead of those that it handed out so far. */
@@ -67,11 +73,13 @@ export class LedgerFeed {
   }
 
   async #look(end: JournalEnd | undefined): Promise<void> {
+    const asked = this.#asked
+    this.#asked = false
     try {
       const view = await this.#view()
       const data = await this.#figures(view, end)
       if (this.#signal.aborted) return
-      this.#hearSource(view)
+      this.#hearSource(view, asked)
       this.#options.hear({ type: 'snapshot', data })
       this.#trouble = undefined
     } catch (error) {
@@ -124,15 +132,15 @@ export class LedgerFeed {
     const before = this.#stream
     const view = await this.#view().catch(() => undefined)
     if (view === undefined || view.fault !== undefined) return false
-    const source = this.#hearSource(view)
+    const source = this.#hearSource(view, false)
     if (source.stream === before) this.#options.hear({ type: 'gap', first: source.oldest })
     return true
   }
 
-  #hearSource(view: OutsideView): Source {
+  #hearSource(view: OutsideView, asked: boolean): Source {
     const source = sourceOf(view)
     this.#stream = source.stream
-    this.#options.hear({ type: 'source', source })
+    this.#options.hear({ type: 'source', source, asked })
     return source
   }
 

@@ -38,6 +38,8 @@ export interface Session {
   readonly renewed: number
   /** The first number of a stream that was begun anew. */
   readonly begins: number
+  /** Whether the game has been heard to know more than the ledger: then the ledger is looked at once more before that is believed. */
+  readonly doubt: 'none' | 'looking' | 'looked'
   /** The last number that the game has. */
   readonly cursor: number
   /** The last number that the ledger handed out; {@link NOT_FED} while it is not asked. */
@@ -64,7 +66,8 @@ export type SessionInput =
   | { readonly type: 'heard' }
   | { readonly type: 'logged-in' }
   | { readonly type: 'message'; readonly message: Inbound }
-  | { readonly type: 'source'; readonly source: Source }
+  /** `asked`: it was looked for after the last {@link Effect} that asked for a look. */
+  | { readonly type: 'source'; readonly source: Source; readonly asked: boolean }
   | { readonly type: 'snapshot'; readonly data: SnapshotData }
   | { readonly type: 'notice'; readonly item: NoticeItem }
   /** The ledger cannot hand out what is asked of it; the first that it can is this. */
@@ -77,6 +80,7 @@ export type Effect =
   | { readonly do: 'send'; readonly frame: string }
   /** Hand out the notices after this number, instead of those before. */
   | { readonly do: 'follow'; readonly after: number }
+  | { readonly do: 'look' }
   | { readonly do: 'say'; readonly text: string }
 
 /** Time, chance, and who speaks. */
@@ -118,6 +122,7 @@ export const NEW_SESSION: Session = {
   source: undefined,
   renewed: 0,
   begins: 1,
+  doubt: 'none',
   cursor: 0,
   fed: NOT_FED,
   rev: 0,

@@ -47,6 +47,7 @@ class Simulation {
   #after: number | undefined
   #coming: { readonly atMs: number; readonly input: SessionInput }[] = []
   #connected = false
+  #asked = false
 
   notices(count: number, text = 'x'): void {
     for (let index = 0; index < count; index++) {
@@ -56,8 +57,8 @@ class Simulation {
     }
   }
 
-  look(): void {
-    this.take({ type: 'source', source: { stream: this.stream, oldest: this.first, next: this.ledger.length + 1 } })
+  look(asked = false): void {
+    this.take({ type: 'source', source: { stream: this.stream, oldest: this.first, next: this.ledger.length + 1 }, asked })
     this.take({ type: 'snapshot', data: SNAPSHOT })
   }
 
@@ -77,6 +78,7 @@ class Simulation {
     for (const effect of effects) {
       if (effect.do === 'say') this.said.push(effect.text)
       if (effect.do === 'follow') this.#after = effect.after
+      if (effect.do === 'look') this.#asked = true
       if (effect.do === 'disconnect') this.#connected = false
       if (effect.do === 'connect') this.#connect()
       if (effect.do === 'login' && this.#connected && this.server === 'up') this.#soon(this.password === 'right' ? { type: 'logged-in' } : { type: 'heard' })
@@ -87,6 +89,8 @@ class Simulation {
   run(ms: number): void {
     for (const end = this.nowMs + ms; this.nowMs < end;) {
       this.nowMs += TIMING.tick
+      if (this.#asked) this.look(true)
+      this.#asked = false
       const due = this.#coming.filter(({ atMs }) => atMs <= this.nowMs)
       this.#coming = this.#coming.filter(({ atMs }) => atMs > this.nowMs)
       for (const { input } of due) this.take(input)
@@ -229,6 +233,18 @@ describe('a session with a game', () => {
     expect(simulation.sent.slice(before).map(({ name }) => name)).toEqual(['costs_notices', 'costs_hello'])
   })
 
+  it('takes no answer for one to another request', () => {
+    const simulation = connected()
+    simulation.loses = true
+    simulation.notices(3)
+    simulation.run(500)
+    const { flight } = simulation.session
+    simulation.say({ name: 'costs_ack', body: { id: (flight?.id ?? 0) - 1, cursor: 3, rev: 1 } })
+    simulation.run(500)
+    expect(simulation.session.flight).toEqual(flight)
+    expect(simulation.session.cursor).toBe(0)
+  })
+
   it('sends snapshots at most once a second, and only the latest', () => {
     const simulation = connected()
     const before = named(simulation, 'costs_snapshot').length
@@ -282,6 +298,23 @@ describe('notices that cannot be had', () => {
     expect(shown(simulation).slice(20)).toEqual(['n6 again', 'n7 again', 'n8 again'])
     expect(simulation.game.kept.stream).toBe('L~1')
   })
+})
+
+it('a ledger that has gone on since it was last looked at is not taken for one that was put back', () => {
+  const simulation = connected()
+  simulation.notices(50)
+  simulation.run(2_000)
+  simulation.say(simulation.game.resync())
+  simulation.run(2_000)
+  const elsewhere = connected()
+  elsewhere.notices(5)
+  elsewhere.run(1_000)
+  elsewhere.notices(300)
+  // As another bridge would have told it.
+  elsewhere.game.kept = { ...elsewhere.game.kept, cursors: { L: 300 } }
+  elsewhere.say(elsewhere.game.resync())
+  elsewhere.run(3_000)
+  for (const { game } of [simulation, elsewhere]) expect(Object.keys(game.kept.cursors)).toEqual(['L'])
 })
 
 describe('refusals', () => {

@@ -31,7 +31,7 @@ export function advance(session: Session, input: SessionInput, around: Circumsta
     case 'message':
       return isTalking(session) ? onMessage(session, input.message, around) : plain(session)
     case 'source':
-      return plain(onSource(session, input.source))
+      return plain(onSource(session, input.source, input.asked))
     case 'snapshot':
       return plain({ ...session, snapshot: input.data })
     case 'notice':
@@ -87,7 +87,7 @@ function notLoggedIn(session: Session, answered: boolean, around: Circumstances)
 function hello(session: Session, phase: Extract<Phase, { readonly at: 'hello' }>, around: Circumstances): Advance {
   const { source } = session
   const { nowMs } = around
-  if (source === undefined || nowMs < session.restUntilMs) return plain(session)
+  if (source === undefined || session.doubt === 'looking' || nowMs < session.restUntilMs) return plain(session)
   if (phase.sentMs !== undefined && nowMs < phase.sentMs + TIMING.answer) return plain(session)
   if (phase.tries >= MAX_HELLOS) return away(session, around, [{ do: 'disconnect' }], 'the game does not answer')
   const body = { v: PROTOCOL_VERSION, stream: streamOf(session), oldest: oldestOf(session), next: source.next, rev: session.rev }
@@ -137,10 +137,9 @@ function onWelcome(session: Session, welcome: BodyOf<'costs_welcome'>, around: C
   const { source } = session
   // A late answer to a hello of before.
   if (welcome.stream !== streamOf(session) || source === undefined) return plain(session)
-  const known = Math.max(source.next - 1, session.fed)
-  if (welcome.cursor > known) return plain(beginAnew(session, source.oldest))
+  if (welcome.cursor >= source.next) return ahead(session, around)
   const limits = { items: Math.min(MAX_ITEMS, welcome.max_batch), bytes: Math.min(MAX_BYTES, welcome.max_bytes) }
-  const ready: Session = { ...session, phase: { at: 'ready', sinceMs: around.nowMs }, limits, rev: welcome.rev, flight: undefined }
+  const ready: Session = { ...session, doubt: 'none', phase: { at: 'ready', sinceMs: around.nowMs }, limits, rev: welcome.rev, flight: undefined }
   const moved = moveTo(ready, welcome.cursor, around)
   return {
     session: moved.session,
@@ -166,7 +165,7 @@ function onNak(session: Session, { id = null, code, cursor, detail = '' }: BodyO
     case 'version':
       return wrongVersion(session, around, detail)
     case 'stream':
-      return plain(rest(session.phase.at === 'hello' ? beginAnew(session, session.source?.oldest ?? 1) : greetAgain(session), around))
+      return session.phase.at === 'hello' ? ahead(session, around) : plain(rest(greetAgain(session), around))
     default:
       // To a hello, or late.
       if (about === undefined) return plain(session.phase.at === 'hello' ? rest(session, around) : session)
@@ -212,14 +211,21 @@ function moveTo(session: Session, cursor: number, { nowMs }: Circumstances): Adv
 
 // What the ledger says.
 
-function onSource(session: Session, source: Source): Session {
-  if (session.source === undefined || session.source.stream === source.stream) return { ...session, source }
+function onSource(session: Session, source: Source, asked: boolean): Session {
+  const doubt = asked && session.doubt === 'looking' ? 'looked' : session.doubt
+  if (session.source === undefined || session.source.stream === source.stream) return { ...session, source, doubt }
   // Repaired, or another one: its numbers mean other notices.
-  return greetAgain({ ...session, source, renewed: 0, pending: [], fed: NOT_FED, snapshot: undefined })
+  return greetAgain({ ...session, source, renewed: 0, doubt: 'none', pending: [], fed: NOT_FED, snapshot: undefined })
 }
 
 function onNotice(session: Session, item: NoticeItem): Session {
   return item.seq === session.fed + 1 ? { ...session, fed: item.seq, pending: [...session.pending, item] } : session
+}
+
+/** The game has more than there is, as far as is known: more may have come since. Else the ledger was put back from an older copy, and gives out numbers anew. */
+function ahead(session: Session, around: Circumstances): Advance {
+  if (session.doubt === 'looked') return plain(rest(beginAnew(session, session.source?.oldest ?? 1), around))
+  return { session: rest(greetAgain({ ...session, doubt: 'looking' }), around), effects: [{ do: 'look' }] }
 }
 
 /**
@@ -227,7 +233,7 @@ function onNotice(session: Session, item: NoticeItem): Session {
  * It begins with a notice in place of the one before `first`. The game keeps a cursor for each stream: a bridge that is started again comes to the same one, where it was.
  */
 function beginAnew(session: Session, first: number): Session {
-  return greetAgain({ ...session, renewed: session.renewed + 1, begins: first, pending: [], fed: NOT_FED })
+  return greetAgain({ ...session, renewed: session.renewed + 1, begins: first, doubt: 'none', pending: [], fed: NOT_FED })
 }
 
 function streamOf({ source, renewed }: Session): string {
