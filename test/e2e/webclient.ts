@@ -5,13 +5,25 @@ import { join } from 'node:path'
 import { chromium, type Page } from 'playwright-core'
 import { PLAYER_PASSWORD, waitFor, type Game } from './evennia-support.ts'
 
+const libraries = createRequire(import.meta.url)
 const EXECUTABLES = ['/usr/bin/chromium', '/usr/bin/chromium-browser', '/usr/bin/google-chrome', '/Applications/Google Chrome.app/Contents/MacOS/Google Chrome']
 
-/** Debian's `chromium`, or what else is there; undefined, and said, where there is none. */
+/** Debian's `chromium`, or what else is there; undefined, and said, where there is none, or where what Evennia's page loads is not installed. */
 export function chromiumPath(): string | undefined {
   const found = EXECUTABLES.find((path) => existsSync(path))
-  if (found === undefined) process.stderr.write('SKIPPED: the screenshot of the webclient: there is no Chromium (`apt-get install chromium`)\n')
-  return found
+  const missing = LIBRARIES.map(([, file]) => file).filter((file) => !isInstalled(file))
+  if (found !== undefined && missing.length === 0) return found
+  const reason = found === undefined ? 'there is no Chromium (`apt-get install chromium`)' : `these are not installed: ${missing.join(', ')}`
+  process.stderr.write(`SKIPPED: the screenshot of the webclient: ${reason}\n`)
+  return undefined
+}
+
+function isInstalled(file: string): boolean {
+  try {
+    return libraries.resolve(file) !== ''
+  } catch {
+    return false
+  }
 }
 
 /** What Evennia's page asks the network for; here it comes from the packages themselves, byte for byte. */
@@ -57,7 +69,6 @@ export async function openWebclient(game: Game, executablePath: string, name: st
   }
   try {
     const page = await context.newPage()
-    const libraries = createRequire(import.meta.url)
     await page.route(/^https:/, (route) => {
       const file = LIBRARIES.find(([url]) => url.test(route.request().url()))?.[1]
       if (file === undefined) return route.abort()
