@@ -53,8 +53,6 @@ class CostsStore(DefaultScript):
 
         delivery.save_cursors()
 
-    at_server_shutdown = at_server_reload
-
     # The log of notices.
 
     @property

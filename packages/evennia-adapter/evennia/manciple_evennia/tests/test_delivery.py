@@ -116,8 +116,11 @@ class DeliveryTest(CostsTest):
         self.store.at_server_reload()
         self.assertEqual(self.account.attributes.get("cursor", category=CATEGORY), 1)
         self.tell(samples.item(2))
-        self.store.at_server_shutdown()
-        self.assertEqual(self.account.attributes.get("cursor", category=CATEGORY), 2)
+        with patch.object(delivery, "_closed", False):
+            delivery.close()
+            self.assertEqual(self.account.attributes.get("cursor", category=CATEGORY), 2)
+            self.tell(samples.item(3))
+            self.assertNotIn("Costs, Note: notice 3", self.texts())
 
     def test_after_a_start_the_bridge_is_asked_to_go_on_and_players_have_the_commands(self):
         self.tell(samples.item(1))
