@@ -1,7 +1,7 @@
 import { resolve } from 'node:path'
 import { MancipleError } from '../errors.ts'
 import { NANO_PER_USD } from '../money.ts'
-import { entryOf } from './history.ts'
+import { ENTRY_FIELDS, entryOf } from './history.ts'
 import { JournalSurvey } from './journal-survey.ts'
 import type { LedgerEntry } from './record.ts'
 import { assertFolder, type OnProgress } from './verify.ts'
@@ -14,30 +14,6 @@ export interface ExportOptions {
   readonly onProgress?: OnProgress
 }
 
-/** The brief's nine, then the rest. */
-const COLUMNS = [
-  'timestamp',
-  'backend',
-  'model',
-  'prompt_tokens',
-  'completion_tokens',
-  'cost_usd',
-  'task_id',
-  'task_type',
-  'duration_ms',
-  'id',
-  'requested_backend',
-  'status',
-  'usage_source',
-  'cache_read_tokens',
-  'cache_write_tokens',
-  'reasoning_tokens',
-  'price_source',
-  'policy',
-  'overrun',
-  'requests',
-] as const satisfies readonly (keyof LedgerEntry)[]
-
 /**
  * Every entry of a ledger, imports and corrections included, in the order of the journal: CSV (RFC 4180, plain newlines, a head) or one JSON object a line.
  * Works beside a running router. Stops where the journal is damaged.
@@ -49,7 +25,7 @@ export async function* exportLedger(folder: string, options: ExportOptions): Asy
   const path = resolve(folder)
   await assertFolder(path)
   const textOf = format === 'csv' ? csvOf : jsonOf
-  let text = format === 'csv' ? `${COLUMNS.join(',')}\n` : ''
+  let text = format === 'csv' ? `${ENTRY_FIELDS.join(',')}\n` : ''
   const survey = new JournalSurvey(path, ({ record }) => {
     const entry = record.type === 'seal' || survey.damages.length > 0 ? undefined : entryOf(record)
     if (entry === undefined) return
@@ -73,7 +49,7 @@ function jsonOf(entry: LedgerEntry): string {
 }
 
 function csvOf(entry: LedgerEntry): string {
-  const cells = COLUMNS.map((column) => {
+  const cells = ENTRY_FIELDS.map((column) => {
     const value = entry[column]
     return column === 'cost_usd' ? exactUsd(entry.cost_usd) : quoted(String(value ?? ''))
   })

@@ -5,6 +5,30 @@ import { NANO_PER_USD } from '../money.ts'
 import { Calendar, QUARTER_MS, type Bounds } from '../windows.ts'
 import type { Adjustment, LedgerEntry, LedgerRecord } from './record.ts'
 
+/** The fields of an entry in the order in which tables show them: the brief's nine, then the rest. */
+export const ENTRY_FIELDS = [
+  'timestamp',
+  'backend',
+  'model',
+  'prompt_tokens',
+  'completion_tokens',
+  'cost_usd',
+  'task_id',
+  'task_type',
+  'duration_ms',
+  'id',
+  'requested_backend',
+  'status',
+  'usage_source',
+  'cache_read_tokens',
+  'cache_write_tokens',
+  'reasoning_tokens',
+  'price_source',
+  'policy',
+  'overrun',
+  'requests',
+] as const satisfies readonly (keyof LedgerEntry)[]
+
 /** What an entry itself says; the other keys are its time. */
 export const HISTORY_FIELDS = ['backend', 'model', 'task_type', 'task_id', 'status'] as const
 export type HistoryField = (typeof HISTORY_FIELDS)[number]

@@ -3,6 +3,7 @@ import { DatabaseSync, type SQLInputValue, type SQLOutputValue, type StatementSy
 import { isoInstant } from '../instant.ts'
 import { QUARTER_MS } from '../windows.ts'
 import {
+  ENTRY_FIELDS,
   fieldsOf,
   HISTORY_FIGURES,
   figuresOf,
@@ -47,28 +48,8 @@ const SCHEMA = `
   INSERT INTO cursor VALUES (1, 0, 0, 0);
   PRAGMA user_version = ${VERSION};`
 
-const CALL_COLUMNS = [
-  'timestamp',
-  'backend',
-  'model',
-  'prompt_tokens',
-  'completion_tokens',
-  'task_id',
-  'task_type',
-  'duration_ms',
-  'id',
-  'requested_backend',
-  'status',
-  'usage_source',
-  'cache_read_tokens',
-  'cache_write_tokens',
-  'reasoning_tokens',
-  'price_source',
-  'policy',
-  'overrun',
-  'requests',
-  'cost_nano',
-] as const
+/** Costs are whole numbers here: SQLite would add up floats. */
+const CALL_COLUMNS = ENTRY_FIELDS.map((field) => (field === 'cost_usd' ? 'cost_nano' : field))
 
 const INSERT_CALL = `INSERT INTO calls (${CALL_COLUMNS.join(', ')}) VALUES (${CALL_COLUMNS.map(() => '?').join(', ')}) ON CONFLICT DO NOTHING`
 const ROLL_UP = `INSERT INTO rollups VALUES (?, ?, ${[...ROLLED_UP, ...SUMMED].map(() => '?').join(', ')})
