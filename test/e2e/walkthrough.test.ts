@@ -2,9 +2,9 @@ import { execFileSync } from 'node:child_process'
 import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { run } from '@manciple/cli'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { findTraces } from '../pacing/month.ts'
+import { runCaptured, type Captured } from '../captured-run.ts'
 
 /** Makes a month of calls from public traces. Where it is not at hand its part is skipped, and said so. */
 const makeMonth = findTraces(undefined)
@@ -13,17 +13,8 @@ let root = ''
 let file = ''
 let policy = ''
 
-async function manciple(...argv: readonly string[]): Promise<{ code: number; out: string; err: string }> {
-  let out = ''
-  let err = ''
-  const io = {
-    stdout: { write: (text: string) => (out += text) },
-    stderr: { write: (text: string) => (err += text) },
-    env: {},
-    isTTY: false,
-    columns: undefined,
-  }
-  return { code: await run(argv, io), out, err }
+function manciple(...argv: readonly string[]): Promise<Captured> {
+  return runCaptured(argv)
 }
 
 /** Writes the file as an editor does, with one text in place of another. */

@@ -4,21 +4,16 @@ import { generateText, streamText } from 'ai'
 import OpenAI from 'openai'
 import type { HostCall } from '@manciple/router-plugin/conformance'
 
+type Patience = Pick<HostCall, 'retries' | 'timeoutMs'>
+
 interface ClientTerms {
   readonly headers?: Record<string, string>
   readonly fetch?: typeof fetch
 }
 
 /** OpenAI's own SDK, with the patience that the call asks for. */
-export function openAi(baseURL: string, { retries, timeoutMs }: Pick<HostCall, 'retries' | 'timeoutMs'>, { headers, fetch }: ClientTerms): OpenAI {
-  return new OpenAI({
-    apiKey: 'fake',
-    baseURL,
-    maxRetries: retries,
-    ...(timeoutMs === undefined ? {} : { timeout: timeoutMs }),
-    ...(headers === undefined ? {} : { defaultHeaders: headers }),
-    ...(fetch === undefined ? {} : { fetch }),
-  })
+export function openAi(baseURL: string, patience: Patience, terms: ClientTerms): OpenAI {
+  return new OpenAI(optionsOf(baseURL, patience, terms))
 }
 
 /** @returns the text of the answer. */
@@ -67,15 +62,20 @@ export async function askResponses(client: OpenAI, call: HostCall): Promise<stri
 }
 
 /** Anthropic's own SDK. */
-export function anthropicClient(baseURL: string, { retries, timeoutMs }: Pick<HostCall, 'retries' | 'timeoutMs'>, { headers, fetch }: ClientTerms): Anthropic {
-  return new Anthropic({
+export function anthropicClient(baseURL: string, patience: Patience, terms: ClientTerms): Anthropic {
+  return new Anthropic(optionsOf(baseURL, patience, terms))
+}
+
+/** Both SDKs come from one generator, and take the same. */
+function optionsOf(baseURL: string, { retries, timeoutMs }: Patience, { headers, fetch }: ClientTerms) {
+  return {
     apiKey: 'fake',
     baseURL,
     maxRetries: retries,
     ...(timeoutMs === undefined ? {} : { timeout: timeoutMs }),
     ...(headers === undefined ? {} : { defaultHeaders: headers }),
     ...(fetch === undefined ? {} : { fetch }),
-  })
+  }
 }
 
 export async function askAnthropic(client: Anthropic, call: HostCall): Promise<string> {

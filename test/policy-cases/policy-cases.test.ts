@@ -1,9 +1,9 @@
 import { mkdtempSync, readdirSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { run } from '@manciple/cli'
 import { describe, expect, it, onTestFinished } from 'vitest'
 import { checkCases, type CheckedCases } from '../../packages/cli/src/commands/check-cases.ts'
+import { runCaptured, type Captured } from '../captured-run.ts'
 
 const folder = import.meta.dirname
 const none = (): never => {
@@ -11,17 +11,8 @@ const none = (): never => {
 }
 const checked = await checkCases(folder, none)
 
-async function check(...argv: readonly string[]): Promise<{ code: number; out: string; err: string }> {
-  let out = ''
-  let err = ''
-  const io = {
-    stdout: { write: (text: string) => (out += text) },
-    stderr: { write: (text: string) => (err += text) },
-    env: {},
-    isTTY: false,
-    columns: undefined,
-  }
-  return { code: await run(['check', ...argv], io), out, err }
+function check(...argv: readonly string[]): Promise<Captured> {
+  return runCaptured(['check', ...argv])
 }
 
 function newFolder(files: Readonly<Record<string, string>>): string {

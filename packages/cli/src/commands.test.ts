@@ -4,7 +4,8 @@ import { join } from 'node:path'
 import { stripVTControlCharacters } from 'node:util'
 import { manualClock, openManciple } from '@manciple/core'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
-import { run, type Io } from './index.ts'
+import type { Io } from './index.ts'
+import { runCaptured, type Captured } from '../../../test/captured-run.ts'
 
 const NOON = Date.parse('2090-11-20T17:00:00Z')
 const POLICY = `timezone: America/New_York
@@ -43,18 +44,8 @@ const COMMANDS: readonly {
 ]
 const RUNNABLE = COMMANDS.filter(({ json }) => json !== 'none')
 
-async function outcome(argv: readonly string[], over: Partial<Io> = {}): Promise<{ code: number; out: string; err: string }> {
-  let out = ''
-  let err = ''
-  const io = {
-    stdout: { write: (text: string) => (out += text) },
-    stderr: { write: (text: string) => (err += text) },
-    env: {},
-    isTTY: false,
-    columns: undefined,
-    ...over,
-  }
-  return { code: await run(argv, io), out, err }
+function outcome(argv: readonly string[], over: Partial<Io> = {}): Promise<Captured> {
+  return runCaptured(argv, over)
 }
 
 /** Runs a command in the folder of the test; one that would not end is ended after a while. */

@@ -4,7 +4,8 @@ import { join } from 'node:path'
 import { stripVTControlCharacters } from 'node:util'
 import { manualClock, openManciple, parsePolicy, type Manciple, type Notice } from '@manciple/core'
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from 'vitest'
-import { run, type Io } from './index.ts'
+import type { Io } from './index.ts'
+import { runCaptured, type Captured } from '../../../test/captured-run.ts'
 
 const POLICY = `
 timezone: America/New_York
@@ -30,18 +31,8 @@ let root = ''
 let ledger = ''
 let router: Manciple
 
-async function outcome(argv: readonly string[], io: Partial<Io> = {}): Promise<{ code: number; out: string; err: string }> {
-  let out = ''
-  let err = ''
-  const code = await run(argv, {
-    stdout: { write: (text: string) => (out += text) },
-    stderr: { write: (text: string) => (err += text) },
-    env: {},
-    isTTY: false,
-    columns: undefined,
-    ...io,
-  })
-  return { code, out, err }
+function outcome(argv: readonly string[], io: Partial<Io> = {}): Promise<Captured> {
+  return runCaptured(argv, io)
 }
 
 const AS_TERMINAL = { isTTY: true, columns: 80 }

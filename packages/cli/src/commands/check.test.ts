@@ -3,23 +3,14 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { manualClock, openManciple } from '@manciple/core'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
-import { run } from '../index.ts'
+import { runCaptured, type Captured } from '../../../../test/captured-run.ts'
 
 const NOON = Date.parse('2090-11-20T17:00:00Z')
 let root = ''
 let ledger = ''
 
-async function check(...argv: readonly string[]): Promise<{ code: number; out: string; err: string }> {
-  let out = ''
-  let err = ''
-  const io = {
-    stdout: { write: (text: string) => (out += text) },
-    stderr: { write: (text: string) => (err += text) },
-    env: {},
-    isTTY: false,
-    columns: undefined,
-  }
-  return { code: await run(['check', ...argv], io), out, err }
+function check(...argv: readonly string[]): Promise<Captured> {
+  return runCaptured(['check', ...argv])
 }
 
 function policyFile(text: string): string {

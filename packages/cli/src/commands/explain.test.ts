@@ -3,7 +3,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { manualClock, openManciple, type Manciple } from '@manciple/core'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
-import { run } from '../index.ts'
+import { runCaptured, type Captured } from '../../../../test/captured-run.ts'
 
 const NOON = Date.parse('2090-11-20T17:00:00Z')
 const POLICY = `timezone: America/New_York
@@ -26,17 +26,8 @@ let ledger = ''
 let router: Manciple
 const ids: string[] = []
 
-async function explain(...argv: readonly string[]): Promise<{ code: number; out: string; err: string }> {
-  let out = ''
-  let err = ''
-  const io = {
-    stdout: { write: (text: string) => (out += text) },
-    stderr: { write: (text: string) => (err += text) },
-    env: {},
-    isTTY: false,
-    columns: undefined,
-  }
-  return { code: await run(['explain', ...argv], io), out, err }
+function explain(...argv: readonly string[]): Promise<Captured> {
+  return runCaptured(['explain', ...argv])
 }
 
 async function call(request: Parameters<Manciple['decide']>[0], outputTokens: number): Promise<void> {

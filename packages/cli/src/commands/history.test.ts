@@ -4,7 +4,8 @@ import { join } from 'node:path'
 import { stripVTControlCharacters } from 'node:util'
 import { manualClock, openManciple, type Manciple, type ManualClock } from '@manciple/core'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
-import { run, type Io } from '../index.ts'
+import type { Io } from '../index.ts'
+import { runCaptured, type Captured } from '../../../../test/captured-run.ts'
 
 const POLICY = 'timezone: America/New_York\nbudgets: { daily_limit_usd: 50.00 }'
 const HOUR_MS = 3_600_000
@@ -16,18 +17,8 @@ let ledger = ''
 let router: Manciple
 let clock: ManualClock
 
-async function outcome(argv: readonly string[], io: Partial<Io> = {}): Promise<{ code: number; out: string; err: string }> {
-  let out = ''
-  let err = ''
-  const code = await run(['history', '--ledger', ledger, ...argv], {
-    stdout: { write: (text: string) => (out += text) },
-    stderr: { write: (text: string) => (err += text) },
-    env: {},
-    isTTY: false,
-    columns: undefined,
-    ...io,
-  })
-  return { code, out, err }
+function outcome(argv: readonly string[], io: Partial<Io> = {}): Promise<Captured> {
+  return runCaptured(['history', '--ledger', ledger, ...argv], io)
 }
 
 /** 1,000 and 2,000 tokens: $0.033 with Claude. */

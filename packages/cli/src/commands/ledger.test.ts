@@ -4,7 +4,8 @@ import { join } from 'node:path'
 import { stripVTControlCharacters } from 'node:util'
 import { manualClock, openManciple, type Manciple } from '@manciple/core'
 import { beforeEach, describe, expect, onTestFinished, test } from 'vitest'
-import { run, type Io } from '../index.ts'
+import type { Io } from '../index.ts'
+import { runCaptured, type Captured } from '../../../../test/captured-run.ts'
 
 const POLICY = 'timezone: America/New_York\nbudgets: { daily_limit_usd: 50.00, per_backend: { claude: 20.00/month } }'
 /** Monday, 9:00 in New York, in the future of any clock that runs these tests. */
@@ -17,18 +18,8 @@ function opened(): Promise<Manciple> {
   return openManciple({ config: { text: POLICY }, ledger, clock: manualClock(START) })
 }
 
-async function outcome(argv: readonly string[], io: Partial<Io> = {}): Promise<{ code: number; out: string; err: string }> {
-  let out = ''
-  let err = ''
-  const code = await run(['ledger', ...argv], {
-    stdout: { write: (text: string) => (out += text) },
-    stderr: { write: (text: string) => (err += text) },
-    env: {},
-    isTTY: false,
-    columns: undefined,
-    ...io,
-  })
-  return { code, out, err }
+function outcome(argv: readonly string[], io: Partial<Io> = {}): Promise<Captured> {
+  return runCaptured(['ledger', ...argv], io)
 }
 
 async function json(argv: readonly string[]): Promise<Record<string, unknown>> {
@@ -68,14 +59,7 @@ function spentOf(report: unknown): Record<string, number> {
 }
 
 async function budget(): Promise<Record<string, number>> {
-  let out = ''
-  await run(['budget', '--ledger', ledger, '--latest', '--json'], {
-    stdout: { write: (text: string) => (out += text) },
-    stderr: { write: () => undefined },
-    env: {},
-    isTTY: false,
-    columns: undefined,
-  })
+  const { out } = await runCaptured(['budget', '--ledger', ledger, '--latest', '--json'])
   return spentOf(JSON.parse(out))
 }
 

@@ -3,7 +3,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { manualClock, openManciple, type Manciple } from '@manciple/core'
 import { afterEach, beforeEach, describe, expect, test } from 'vitest'
-import { run } from '../index.ts'
+import { runCaptured, type Captured } from '../../../../test/captured-run.ts'
 
 const NOON = Date.parse('2090-11-20T17:00:00Z')
 const POLICY = `timezone: America/New_York
@@ -15,17 +15,8 @@ backends:
 let root = ''
 let ledger = ''
 
-async function observe(...argv: readonly string[]): Promise<{ code: number; out: string; err: string }> {
-  let out = ''
-  let err = ''
-  const io = {
-    stdout: { write: (text: string) => (out += text) },
-    stderr: { write: (text: string) => (err += text) },
-    env: {},
-    isTTY: false,
-    columns: undefined,
-  }
-  return { code: await run(['observe', ...argv, '--ledger', ledger, '--latest'], io), out, err }
+function observe(...argv: readonly string[]): Promise<Captured> {
+  return runCaptured(['observe', ...argv, '--ledger', ledger, '--latest'])
 }
 
 function opened(): Promise<Manciple> {

@@ -3,6 +3,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { run, type Io } from '../index.ts'
+import { runCaptured, type Captured } from '../../../../test/captured-run.ts'
 
 /** Limits of models alone: with a quota, work would be paced, and every figure would move with each improvement of pacing. */
 const POLICY = `
@@ -50,18 +51,8 @@ function path(name: string): string {
   return join(root, name)
 }
 
-async function outcome(argv: readonly string[], io: Partial<Io> = {}): Promise<{ code: number; out: string; err: string }> {
-  let out = ''
-  let err = ''
-  const code = await run(['replay', path('trace.jsonl'), '--config', path('budgets.yaml'), ...argv], {
-    stdout: { write: (text: string) => (out += text) },
-    stderr: { write: (text: string) => (err += text) },
-    env: {},
-    isTTY: false,
-    columns: undefined,
-    ...io,
-  })
-  return { code, out, err }
+function outcome(argv: readonly string[], io: Partial<Io> = {}): Promise<Captured> {
+  return runCaptured(['replay', path('trace.jsonl'), '--config', path('budgets.yaml'), ...argv], io)
 }
 
 test('a report says what was refused, rerouted and sent local, and by which rule', async () => {
