@@ -18,7 +18,7 @@ import { resetOf } from './notices/triggers.ts'
 import { Pacer } from './pacer.ts'
 import { best, CandidateList, isShortened, type Assessment, type Planner } from './policy/decide.ts'
 import { dayOf, type PreparedPolicy } from './policy/prepare.ts'
-import { reasonsFor, verdictOf } from './policy/reasons.ts'
+import { reasonsLater, verdictOf, type Reasons } from './policy/reasons.ts'
 import { observationOf, type QuotaReading } from './reading.ts'
 import { budgetReport, costsReport, historyOfTotals, type BudgetReport, type CostsReport, type ReportView } from './report.ts'
 import { checkRequest, type CheckedRequest } from './request.ts'
@@ -88,7 +88,7 @@ export class EmbeddedManciple implements Manciple, Books {
     if (presumed.length > 0) this.#notifier.post(bodies.presumedSpent(presumed, nowMs), nowMs)
     this.#notifier.review(this.#prepared, nowMs)
     this.#stops.push(
-      this.#clock.every(REVIEW_MS, () => this.#review(REVIEW_MS)),
+      this.#clock.every(REVIEW_MS, () => this.#review(true)),
       // Prices that are due are worked out yet: a router that is opened again goes by them.
       () => this.#pacer.finish(),
     )
@@ -196,17 +196,17 @@ export class EmbeddedManciple implements Manciple, Books {
     }
   }
 
-  #reasons(request: CheckedRequest, assessments: readonly Assessment[], taken: Assessment | undefined, planner: Planner, nowMs: number): readonly string[] {
+  #reasons(request: CheckedRequest, assessments: readonly Assessment[], taken: Assessment | undefined, planner: Planner, nowMs: number): Reasons {
     const { fault, meters } = this.#ledger
-    if (fault !== undefined) return [`cloud calls are stopped: ${fault.reason}`]
-    if (this.#rulesFault) return ['cloud calls are stopped: compiled rules and json-rules-engine disagree']
-    return reasonsFor(request, assessments, taken, { planner, meters, nowMs, paced: this.#pacer.reasons })
+    if (fault !== undefined) return () => [`cloud calls are stopped: ${fault.reason}`]
+    if (this.#rulesFault) return () => ['cloud calls are stopped: compiled rules and json-rules-engine disagree']
+    return reasonsLater(request, assessments, taken, { planner, meters, nowMs, paced: this.#pacer.reasons })
   }
 
   #refuse(request: CheckedRequest, assessments: readonly Assessment[], prepared: PreparedPolicy, nowMs: number): DecidedNow {
     const { planner, policy } = prepared
     const candidates = new CandidateList(assessments, undefined, planner).toJSON()
-    const reasons = this.#reasons(request, assessments, undefined, planner, nowMs)
+    const reasons = this.#reasons(request, assessments, undefined, planner, nowMs)()
     const decision = refusedDecision(reasons, candidates, policy.version, this.#resetOf(assessments))
     this.#afterDecision(assessments, undefined, prepared, nowMs)
     const { taskId, taskType } = request
@@ -278,12 +278,13 @@ export class EmbeddedManciple implements Manciple, Books {
     })
   }
 
-  #review(quietMs = 0): void {
+  /** @param idle by the timer: what was looked at of late can wait. */
+  #review(idle = false): void {
     const nowMs = this.#time.now()
-    if (nowMs - this.#notifier.reviewedMs < quietMs) return
+    if (idle && nowMs - this.#notifier.reviewedMs < REVIEW_MS) return
     this.#pacer.look(nowMs)
     this.#pacer.review(nowMs)
-    this.#notifier.review(this.#prepared, nowMs)
+    this.#notifier.review(this.#prepared, nowMs, idle)
   }
 
   monotonicMs(): number {

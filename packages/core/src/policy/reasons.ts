@@ -17,23 +17,49 @@ export interface Grounds {
   readonly paced: ReadonlyMap<string, PacedReason>
 }
 
+/** What each limit lacks, in words, by assessment that found no room. */
+type Shortages = ReadonlyMap<Assessment, string>
+
+const NO_SHORTAGES: Shortages = new Map()
+
+/** What words are found by: nothing of it moves on after the decision. */
+interface Basis {
+  readonly planner: Planner
+  readonly paced: Grounds['paced']
+  readonly shortages: Shortages
+}
+
 /** Why this assessment was taken, in words for people, the decisive reason first. `taken` is undefined for a refusal. */
-export function reasonsFor(
-  request: CheckedRequest,
-  assessments: readonly Assessment[],
-  taken: Assessment | undefined,
-  { planner, meters, nowMs, paced }: Grounds,
-): readonly string[] {
-  const grounds = { planner, meters, nowMs, paced }
+export function reasonsFor(request: CheckedRequest, assessments: readonly Assessment[], taken: Assessment | undefined, grounds: Grounds): readonly string[] {
+  return reasonsLater(request, assessments, taken, grounds)()
+}
+
+/** Puts reasons in words. */
+export type Reasons = () => readonly string[]
+
+/** {@link reasonsFor}, put in words when somebody asks: most decisions are never looked at again. What limits lack is put in words at once, since totals move on. */
+export function reasonsLater(request: CheckedRequest, assessments: readonly Assessment[], taken: Assessment | undefined, grounds: Grounds): Reasons {
+  const { planner, paced } = grounds
+  const shortages = shortagesOf(assessments, grounds)
+  return () => reasonsIn(request, assessments, taken, { planner, paced, shortages })
+}
+
+function shortagesOf(assessments: readonly Assessment[], { meters, nowMs }: Grounds): Shortages {
+  if (!assessments.some(({ out }) => out === 'no-room')) return NO_SHORTAGES
+  const short = assessments.filter(({ out }) => out === 'no-room')
+  return new Map(short.map((left) => [left, left.limits.map((index) => shortage(left, meters[index], nowMs)).join('; ')]))
+}
+
+function reasonsIn(request: CheckedRequest, assessments: readonly Assessment[], taken: Assessment | undefined, basis: Basis): readonly string[] {
   const asked = assessments[0]
   if (taken !== undefined && taken === asked) return keptReasons(request, taken)
   const reasons: string[] = []
   const named = asked !== undefined && names(request, asked) ? asked : undefined
-  if (named !== undefined) reasons.push(`${label(named)} was left: ${whyNot(named, taken, grounds)}`)
+  if (named !== undefined) reasons.push(`${label(named)} was left: ${whyNot(named, taken, basis)}`)
   else if (taken !== undefined && taken.backend.kind === 'cloud') reasons.push(`${label(taken)} has the best score, ${taken.score.toFixed(2)}`)
   if (taken === undefined || (taken.backend.kind === 'local' && !names(request, taken))) {
     for (const other of assessments) {
-      if (other !== named && other !== taken && other.backend.kind === 'cloud') reasons.push(`${label(other)}: ${whyNot(other, taken, grounds)}`)
+      if (other !== named && other !== taken && other.backend.kind === 'cloud') reasons.push(`${label(other)}: ${whyNot(other, taken, basis)}`)
     }
     if (reasons.length === 0) reasons.push(taken === undefined ? 'no backend may take this call' : 'no cloud backend may take this call')
   }
@@ -63,10 +89,10 @@ function names(request: CheckedRequest, assessment: Assessment): boolean {
   return (request.backend ?? assessment.backend.name) === assessment.backend.name && (request.model ?? assessment.model) === assessment.model
 }
 
-function whyNot(left: Assessment, taken: Assessment | undefined, { planner, meters, nowMs, paced }: Grounds): string {
+function whyNot(left: Assessment, taken: Assessment | undefined, { planner, paced, shortages }: Basis): string {
   if (left.out === 'price-unknown') return 'its price is unknown; give one under `prices:`'
   if (left.out === 'forbidden') return `forbidden by ${rulesOf(left, planner, 'forbid').join('; ')}`
-  if (left.out === 'no-room') return left.limits.map((index) => shortage(left, meters[index], nowMs)).join('; ')
+  if (left.out === 'no-room') return shortages.get(left) ?? 'a limit has no room'
   if (taken === undefined) return 'lost its room'
   if (taken.rank < left.rank) return `${label(taken)} has room for the whole answer`
   const score = `${label(taken)} scores higher (${taken.score.toFixed(2)} against ${left.score.toFixed(2)})`
