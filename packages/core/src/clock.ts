@@ -73,10 +73,11 @@ export function manualClock(startMs: number): ManualClock {
   let monotonicMs = 0
   let wallAheadMs = startMs
   const repeating = new Set<Repeating>()
-  const nextDue = (): Repeating | undefined => {
-    let next: Repeating | undefined
+  /** The one that falls due next: most steps reach none. */
+  let next: Repeating | undefined
+  const findNext = (): void => {
+    next = undefined
     for (const entry of repeating) if (next === undefined || entry.dueMs < next.dueMs) next = entry
-    return next
   }
   return {
     wallMs: () => wallAheadMs + monotonicMs,
@@ -84,13 +85,18 @@ export function manualClock(startMs: number): ManualClock {
     every: (periodMs, task) => {
       const entry = { dueMs: monotonicMs + periodMs, periodMs, task }
       repeating.add(entry)
-      return () => repeating.delete(entry)
+      findNext()
+      return () => {
+        repeating.delete(entry)
+        findNext()
+      }
     },
     advance: (ms) => {
       const untilMs = monotonicMs + ms
-      for (let entry = nextDue(); entry !== undefined && entry.dueMs <= untilMs; entry = nextDue()) {
+      for (let entry = next; entry !== undefined && entry.dueMs <= untilMs; entry = next) {
         monotonicMs = entry.dueMs
         entry.dueMs += entry.periodMs
+        findNext()
         entry.task()
       }
       monotonicMs = untilMs

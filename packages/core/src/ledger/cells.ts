@@ -92,16 +92,19 @@ export class Cells {
   rows(startMs: number, endMs: number): readonly SpendRow[] {
     const rows = new Map<string, SpendRow>()
     for (const series of this.#series) {
+      const end = firstFrom(series, endMs)
+      let [costNano, tokens, requests] = [0, 0, 0]
+      for (let index = firstFrom(series, startMs); index < end; index += 1) {
+        costNano += series.costNano[index] ?? 0
+        tokens += series.tokens[index] ?? 0
+        requests += series.requests[index] ?? 0
+      }
+      if (requests === 0 && tokens === 0 && costNano === 0) continue
       const { backend, model, taskType } = series.call
       const key = keyOf(series.call)
-      const row = { backend, model, taskType, costNano: 0, tokens: 0, requests: 0, ...rows.get(key) }
-      const end = firstFrom(series, endMs)
-      for (let index = firstFrom(series, startMs); index < end; index += 1) {
-        row.costNano += series.costNano[index] ?? 0
-        row.tokens += series.tokens[index] ?? 0
-        row.requests += series.requests[index] ?? 0
-      }
-      if (row.requests !== 0 || row.tokens !== 0 || row.costNano !== 0) rows.set(key, row)
+      // A backend that was local once and is not any more has two series.
+      const known = rows.get(key) ?? { costNano: 0, tokens: 0, requests: 0 }
+      rows.set(key, { backend, model, taskType, costNano: known.costNano + costNano, tokens: known.tokens + tokens, requests: known.requests + requests })
     }
     return [...rows].sort(([left], [right]) => (left < right ? -1 : 1)).map(([, row]) => row)
   }
@@ -168,7 +171,7 @@ function cellOf(series: Series, quarter: number): number {
   const { quarters } = series
   const last = quarters.length - 1
   if (quarters[last] === quarter) return last
-  const index = firstFrom(series, quarter * QUARTER_MS)
+  const index = (quarters[last] ?? -1) < quarter ? last + 1 : firstFrom(series, quarter * QUARTER_MS)
   if (quarters[index] !== quarter) {
     quarters.splice(index, 0, quarter)
     for (const column of [series.costNano, series.tokens, series.requests]) column.splice(index, 0, 0)

@@ -119,8 +119,7 @@ class BookLedger implements Ledger {
   advance(nowMs: number): void {
     this.#books.advance(nowMs)
     if (!this.#books.sweepDue) return
-    const time = isoInstant(this.#books.nowMs)
-    for (const id of this.#books.endedHolds()) void this.#commit({ type: 'expire', id, time })
+    for (const id of this.#books.endedHolds()) void this.#commit({ type: 'expire', id, time: isoInstant(this.#books.nowMs) })
     this.#books.sweep()
   }
 

@@ -100,13 +100,10 @@ interface CallSituation extends Situation {
 /** A policy that tells more situations apart than this makes them anew now and then, rather than fill the memory. */
 const MAX_SITUATIONS = 500
 
-function findOrMake<T>(situations: Map<number, T>, key: number, make: () => T): T {
-  let found = situations.get(key)
-  if (found === undefined) {
-    if (situations.size === MAX_SITUATIONS) situations.clear()
-    situations.set(key, (found = make()))
-  }
-  return found
+function keep<T>(situations: Map<number, T>, key: number, made: T): T {
+  if (situations.size === MAX_SITUATIONS) situations.clear()
+  situations.set(key, made)
+  return made
 }
 
 /** Rules that know nothing of a request. */
@@ -155,6 +152,7 @@ class CompiledRuleSet implements RuleSet {
   readonly #policy: Policy
   readonly #layout: FactLayout
   readonly #phases: readonly Phase[]
+  readonly #stands: boolean
   readonly #forbids: readonly boolean[]
   readonly #shifts: Float64Array
   readonly #indexes: ReadonlyMap<string, number>
@@ -187,6 +185,7 @@ class CompiledRuleSet implements RuleSet {
     this.#policy = policy
     this.#layout = layout
     this.#phases = rules.map((rule) => phaseOf(rule, catalogue))
+    this.#stands = this.#phases.includes('standing')
     this.#forbids = rules.map((rule) => rule.event.type === 'forbid')
     this.#shifts = Float64Array.from(rules, shiftOf)
     this.#indexes = new Map(policy.backends.map(({ name }, index) => [name, index]))
@@ -218,7 +217,8 @@ class CompiledRuleSet implements RuleSet {
     this.#sheet.open(request, meters)
     this.#taskType = request.taskType ?? ''
     this.#taskTypeNumber = this.#layout.numberOf(this.#taskType)
-    const situation = findOrMake(this.#requestSituations, this.#taskTypeNumber, () => this.#requestSituation())
+    const known = this.#requestSituations.get(this.#taskTypeNumber)
+    const situation = known ?? keep(this.#requestSituations, this.#taskTypeNumber, this.#requestSituation())
     this.#dispatch.begin(this.#sheet, situation)
     this.#begun = true
   }
@@ -245,6 +245,7 @@ class CompiledRuleSet implements RuleSet {
   }
 
   standing(nowMs: number, meters: readonly MeterState[]): readonly StandingMatch[] {
+    if (!this.#stands) return this.#matches
     const sheet = this.#standingSheet
     sheet.open({ nowMs, taskType: null, taskId: null, tags: NO_TAGS, inputTokens: 0 }, meters)
     this.#standingAnywhere.begin(sheet)
@@ -323,7 +324,8 @@ class CompiledRuleSet implements RuleSet {
     if (!this.#begun) throw new MancipleError('REQUEST_INVALID', 'no request is being judged')
     const radix = this.#layout.textCount + 1
     const key = (index * radix + this.#layout.numberOf(candidate.model) + 1) * radix + this.#taskTypeNumber + 1
-    const situation = findOrMake(this.#callSituations, key, () => this.#callSituation(this.#policy.backends[index]!, candidate.model))
+    const known = this.#callSituations.get(key)
+    const situation = known ?? keep(this.#callSituations, key, this.#callSituation(this.#policy.backends[index]!, candidate.model))
     this.#sheet.turnTo(index, candidate, situation.covered)
     return situation
   }
