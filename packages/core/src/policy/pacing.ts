@@ -16,7 +16,7 @@ export const PACING = {
   /** Prices are worked out anew at most so often … */
   solveEveryMs: 3_600_000,
   /** … and only after so many decisions, so that a decision's part of the work stays small; at the latest after six hours. */
-  solveAfterDecisions: 128,
+  solveAfterDecisions: 256,
   solveAtLatestMs: 6 * 3_600_000,
   /** Calls over which the truth ÷ the estimate of a backend is averaged. */
   learningMemory: 500,
