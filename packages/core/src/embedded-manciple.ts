@@ -88,7 +88,7 @@ export class EmbeddedManciple implements Manciple, Books {
     if (presumed.length > 0) this.#notifier.post(bodies.presumedSpent(presumed, nowMs), nowMs)
     this.#notifier.review(this.#prepared, nowMs)
     this.#stops.push(
-      this.#clock.every(REVIEW_MS, () => this.#review(true)),
+      this.#clock.every(REVIEW_MS, () => this.#review(REVIEW_MS)),
       // Prices that are due are worked out yet: a router that is opened again goes by them.
       () => this.#pacer.finish(),
     )
@@ -278,13 +278,12 @@ export class EmbeddedManciple implements Manciple, Books {
     })
   }
 
-  /** @param idle by the timer: what was looked at of late can wait. */
-  #review(idle = false): void {
+  #review(quietMs = 0): void {
     const nowMs = this.#time.now()
-    if (idle && nowMs - this.#notifier.reviewedMs < REVIEW_MS) return
+    if (nowMs - this.#notifier.reviewedMs < quietMs) return
     this.#pacer.look(nowMs)
     this.#pacer.review(nowMs)
-    this.#notifier.review(this.#prepared, nowMs, idle)
+    this.#notifier.review(this.#prepared, nowMs)
   }
 
   monotonicMs(): number {

@@ -40,6 +40,8 @@ export class Books {
   #repairs = 0
   /** What pacing remembers: JSON that the books keep and do not read. Not of the journal, so a replay from its beginning has none. */
   pacing: unknown
+  /** Counts changes: while it stands still, meters move only as windows pass, on quarter-hours. For reading. */
+  revision = 0
   /** Set while what the cells lack is being read from the journal. */
   #recalling = false
   /** By the policy in force; undefined before one was taken. */
@@ -58,7 +60,7 @@ export class Books {
     for (const hold of snapshot.presumed) books.#presumed.set(hold.id, hold)
     books.#cells = Cells.restore(snapshot.cells)
     for (const [key, ms] of snapshot.anchors) books.#anchors.set(key, ms)
-    for (const observation of snapshot.observations) books.#observations.set(observationKey(observation), observation)
+    for (const observation of snapshot.observations) books.#observe(observation)
     books.#board = NoticeBoard.restore(snapshot.notices)
     books.#imported = ImportedIds.restore(snapshot.imported)
     books.#repairs = snapshot.repairs
@@ -201,6 +203,7 @@ export class Books {
     this.#imported.merge(past.#imported)
     this.#sinceMs = 0
     this.#recalling = false
+    this.revision += 1
     for (const meter of this.meters) this.#metering?.fold(meter)
   }
 
@@ -221,6 +224,7 @@ export class Books {
 
   /** Brings one record into the books. */
   apply(record: LedgerRecord): void {
+    this.revision += 1
     switch (record.type) {
       case 'open':
         return this.#begin(record)
@@ -366,7 +370,7 @@ export class Books {
 
   /** Of two readings the later one counts, in whatever order they come. */
   #observe(observation: Observation): void {
-    const key = observationKey(observation)
+    const key = `${observation.backend}\n${observation.limit ?? ''}`
     if (Date.parse(this.#observations.get(key)?.at ?? '') > Date.parse(observation.at)) return
     this.#observations.set(key, observation)
     this.#metering?.observe(observation)
@@ -391,8 +395,4 @@ export class Books {
   #metersOf(call: CallScope): readonly Meter[] {
     return this.#metering?.of(call) ?? NONE
   }
-}
-
-function observationKey({ backend, limit = '' }: Observation): string {
-  return `${backend}\n${limit}`
 }

@@ -1,5 +1,6 @@
 import fc from 'fast-check'
 import { expect, test } from 'vitest'
+import { adjustment, held, order, policy, settlement, START_MS } from '../../../../test/contract/ledger-samples.ts'
 import { openMemoryLedger } from './memory-ledger.ts'
 
 test('the timestamp of an entry is the time at which its call was decided', () => {
@@ -17,4 +18,19 @@ test('the timestamp of an entry is the time at which its call was decided', () =
       }
     }),
   )
+})
+
+test('the revision moves with each change of the books, and stands while only time passes', async () => {
+  const ledger = openMemoryLedger()
+  await ledger.usePolicy(policy(), START_MS)
+  const moves = async (change: () => unknown): Promise<boolean> => {
+    const { revision } = ledger
+    await change()
+    return ledger.revision > revision
+  }
+  const { id } = held(ledger.reserve(order()))
+  expect(await moves(() => ledger.advance(START_MS + 60_000))).toBe(false)
+  expect(await moves(() => ledger.settle(id, settlement()))).toBe(true)
+  expect(await moves(() => ledger.reserve(order()))).toBe(true)
+  expect(await moves(() => ledger.adjust(adjustment()))).toBe(true)
 })

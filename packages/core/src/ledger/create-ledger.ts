@@ -73,6 +73,10 @@ class BookLedger implements Ledger {
     return this.#books.meters
   }
 
+  get revision(): number {
+    return this.#books.revision
+  }
+
   get notices(): readonly Notice[] {
     return this.#books.notices.latest
   }

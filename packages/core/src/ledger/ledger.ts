@@ -85,6 +85,8 @@ export interface Ledger {
   notice(body: NoticeBody, atMs: number): Promise<Notice | undefined>
   /** Whether this kind and episode has been raised. */
   raised(kind: string, episode: string): boolean
+  /** Counts changes: while it stands still, meters move only as windows pass, on quarter-hours. */
+  readonly revision: number
   /** The latest notices, oldest first. */
   readonly notices: readonly Notice[]
   /** Spend per backend, model and task type over any span of whole quarter-hours within reach. */

@@ -31,7 +31,9 @@ it('reads older spend from the journal when a policy counts from before the tota
   // What comes in meanwhile, also of the past, counts once.
   const late = { atMs: LATER_MS, spentMs: START_MS, costNano: 3_000_000, promptTokens: 0 }
   ledger.adjust(adjustment(late))
+  const { revision } = ledger
   await vi.waitFor(() => expect(ledger.wholeSinceMs).toBe(0))
+  expect(ledger.revision).toBeGreaterThan(revision)
   expect(ledger.meters.map(({ settled }) => settled)).toEqual([5_000_000 + 16_500_000 + 2_000_000 + 4_000_000 + 3_000_000, 2_000_000])
   expect(ledger.audit()).toEqual([])
   expect(ledger.import(importOrder({ atMs: LATER_MS }))).toBeUndefined()

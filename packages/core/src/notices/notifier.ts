@@ -58,19 +58,16 @@ export class Notifier {
     return this.#ordinary.median
   }
 
-  /**
-   * Looks at standing rules and the state of the limits: after each settle, at opening, and by a timer, since an idle backend raises no events.
-   * @param idle by the timer: nothing is looked at anew while everything is as it was at the last time of that kind.
-   */
-  review(prepared: PreparedPolicy, nowMs: number, idle = false): void {
+  /** Looks at standing rules and the state of the limits: after each settle, at opening, and by a timer, since an idle backend raises no events. */
+  review(prepared: PreparedPolicy, nowMs: number): void {
     this.#reviewedMs = nowMs
     try {
       if (this.#ledger.fault !== undefined) return this.#tellFault(nowMs)
       this.#ledger.advance(nowMs)
       const { rules } = prepared.planner
-      const view = this.#view(prepared, nowMs)
       // An announced reset is looked at again, and so is what moves with every second.
-      if (idle && this.#last.same(prepared, view.meters, view.ordinary, nowMs) && !rules.standingByTime && this.#cloudState?.kind !== 'local-only') return
+      if (this.#last.same(prepared, this.#ledger.revision, nowMs) && !rules.standingByTime && this.#cloudState?.kind !== 'local-only') return
+      const view = this.#view(prepared, nowMs)
       tellOccasions(view, rules.standing(nowMs, view.meters), this.#tellAt(nowMs))
     } catch (error) {
       this.ruleFault(error, nowMs)
