@@ -15,8 +15,9 @@ import type { Adjustment, Hold, LedgerEntry, LedgerRecord, Observation, ReserveO
 
 export type { BooksSnapshot, PolicyText } from './books-snapshot.ts'
 
+const DAY_MS = 86_400_000
 /** How far the cells reach back beyond the longest window, for reports and the forecast's profile. */
-const HISTORY_MS = 35 * 86_400_000
+const HISTORY_MS = 35 * DAY_MS
 const NONE: readonly Meter[] = []
 
 /**
@@ -271,14 +272,15 @@ export class Books {
     return [...this.#presumed.values()].filter((hold) => !this.#metersOf(callOf(hold)).some((meter) => meter.counts(hold.atMs))).map((hold) => hold.id)
   }
 
-  /** Forgets what no window and no report reaches any more. */
+  /** Forgets what no window and no report reaches any more, a day at a time: what is kept has to be moved up. */
   sweep(): void {
     const metering = this.#metering
     if (metering === undefined) return
     this.#sweptMs = quarterOf(this.#nowMs)
     metering.forgetCalls()
     for (const [key, ms] of metering.anchors()) this.#anchors.set(key, ms)
-    const beforeMs = Math.min(quarterOf(this.#nowMs - HISTORY_MS - metering.longestMs), metering.oldestAnchorMs)
+    const reachMs = Math.floor((this.#nowMs - HISTORY_MS - metering.longestMs) / DAY_MS) * DAY_MS
+    const beforeMs = Math.min(reachMs, metering.oldestAnchorMs)
     for (const [key, ms] of this.#anchors) if (ms < beforeMs) this.#anchors.delete(key)
     this.#imported.prune(beforeMs)
     // What was imported may be older than all that is whole.
