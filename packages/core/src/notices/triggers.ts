@@ -121,8 +121,12 @@ export type Tell = (kind: string, subject: string, episodeMs: number | undefined
 
 /** Tells all that there is to tell now. Runs after each settle. */
 export function tellOccasions(view: TriggerView, standing: readonly StandingMatch[], tell: Tell): void {
+  // What is to be told is found first: a function that makes a text allocates what that takes before it looks.
   for (const meter of view.meters) if (meter.limit.hard && !hasRoom(meter, view.ordinary)) limitReached(meter, view, tell)
-  for (const watched of view.watched.cloud) lowRemaining(watched, view, tell)
+  for (const watched of view.watched.cloud) {
+    const share = lowShareOf(watched, view)
+    if (share !== undefined) lowRemaining(watched, share, view, tell)
+  }
   cloudState(view, tell)
   for (const { rule, backend } of standing) if (rule.event.type === 'notify') tellMatch(rule, backend, view, tell)
 }
@@ -175,13 +179,19 @@ function limitReached(meter: MeterState, view: TriggerView, tell: Tell): void {
   }))
 }
 
-/** A quota that nears its end, at the policy's share of what is left and at half of it. Work shifts by its price; nothing is blocked before the end. */
-function lowRemaining({ backend, quota }: WatchedBackend, view: TriggerView, tell: Tell): void {
-  const meter = quota === undefined ? undefined : view.meters[quota.limit]
-  if (quota === undefined || meter === undefined || meter.limit.quantity === 0) return
+/** The smaller of the shares that a quota has fallen below. */
+function lowShareOf({ quota }: WatchedBackend, { meters }: TriggerView): LowShare | undefined {
+  const meter = quota === undefined ? undefined : meters[quota.limit]
+  if (quota === undefined || meter === undefined || meter.limit.quantity === 0) return undefined
   const left = 1 - spentOf(meter)
-  if (left >= quota.low.below) return
-  const { below, text, subject } = left < quota.lower.below ? quota.lower : quota.low
+  if (left >= quota.low.below) return undefined
+  return left < quota.lower.below ? quota.lower : quota.low
+}
+
+/** A quota that nears its end, at the policy's share of what is left and at half of it. Work shifts by its price; nothing is blocked before the end. */
+function lowRemaining({ backend, quota }: WatchedBackend, { below, text, subject }: LowShare, view: TriggerView, tell: Tell): void {
+  const meter = view.meters[quota?.limit ?? -1]
+  if (meter === undefined) return
   const episodeMs = episodeOf(meter, view)
   const scope = meter.limit.name
   tell('low-remaining', subject, episodeMs, () => ({
@@ -199,20 +209,20 @@ function lowRemaining({ backend, quota }: WatchedBackend, view: TriggerView, tel
  * Holds do not count: they come back, and a burst of them must not look like an empty purse.
  */
 function cloudState(view: TriggerView, tell: Tell): void {
-  const { cloud } = view.watched
   const { lastCloudState } = view
   const open = openBackend(view)
-  if (open === undefined && cloud.length > 0) {
+  if (open === undefined && view.watched.cloud.length > 0) {
     const reset = resetOfAll(view)
     if (lastCloudState?.kind !== 'local-only' || !stillTrue(lastCloudState, reset, view.nowMs)) localOnly(view, reset, tell)
-    return
-  }
-  if (lastCloudState?.kind !== 'local-only') return
-  tell('restored', 'total', lastCloudState.number, () => ({
+  } else if (lastCloudState?.kind === 'local-only') restored(open, lastCloudState, tell)
+}
+
+function restored(open: Backend | undefined, { number, episode }: Notice, tell: Tell): void {
+  tell('restored', 'total', number, () => ({
     severity: 'info',
     kind: 'restored',
     scope: 'total',
-    episode: lastCloudState.episode,
+    episode,
     text: `Cloud budget restored: ${open?.name ?? 'a cloud backend'} has room again`,
     data: { backend: open?.name ?? null },
   }))
