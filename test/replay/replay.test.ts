@@ -109,6 +109,28 @@ test('a window is read from the ledger: what its calls cost, those too that ende
   expect(report.elapsed_ms).toBe(71 * HOUR_MS)
 })
 
+test('a window that begins while the last calls end is none of the trace', async () => {
+  const prices = 'prices: { g: { input_mtok: 1, output_mtok: 1 } }'
+  const call = (atMs: number): TraceCall => ({
+    ...(makeCalls(1, 1, 1)[0] as TraceCall),
+    atMs,
+    durationMs: 72 * HOUR_MS,
+    backend: undefined,
+    taskType: undefined,
+    inputTokens: 100_000,
+    outputTokens: 0,
+  })
+  const midnightMs = Date.parse('2026-05-01T00:00:00Z')
+  const over = async (window: string, ...times: readonly number[]) => {
+    const config = { text: `backends: { gpt: { provider: openai, models: [g], quota: 1.00/${window} } }\n${prices}` }
+    const { windows, utilization, wasted_usd: wasted } = await replayTrace({ trace: times.map(call), config })
+    return { starts: windows.map(({ from }) => from.slice(0, 10)), utilization: utilization.total, wasted: wasted.total }
+  }
+  expect(await over('month', START_MS, midnightMs - 1)).toEqual({ starts: ['2026-04-01'], utilization: 0.2, wasted: 0.8 })
+  expect(await over('month', START_MS, midnightMs)).toMatchObject({ starts: ['2026-04-01', '2026-05-01'] })
+  expect(await over('day', START_MS)).toEqual({ starts: ['2026-04-01'], utilization: 0.1, wasted: 0.9 })
+})
+
 test('shares and value count what became of each call', async () => {
   const text = `
 backends:

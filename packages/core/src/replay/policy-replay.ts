@@ -81,6 +81,8 @@ export class PolicyReplay {
   readonly #lateHistory: number
   #nowMs: number
   #lastMs: number
+  /** Time of the last call. */
+  #lastCallMs: number
 
   private constructor({ prepared, outages, past, onCall, explain }: PolicyReplayOptions, firstMs: number) {
     const { policy, planner, calendar } = prepared
@@ -90,6 +92,7 @@ export class PolicyReplay {
     this.#explain = explain
     this.#startMs = firstMs
     this.#lastMs = firstMs
+    this.#lastCallMs = firstMs
     // Windows begin on quarter-hours, and so does the clock: it then strikes each of them.
     this.#nowMs = quarterOf(firstMs)
     this.#clock = manualClock(this.#nowMs)
@@ -125,6 +128,7 @@ export class PolicyReplay {
 
   take(call: TraceCall): void {
     this.#moveTo(call.atMs)
+    this.#lastCallMs = call.atMs
     const named = this.#namedBy(call)
     const { decided, down } = this.#decide(call, named)
     const { dispatch, taken, assessments } = decided
@@ -147,7 +151,7 @@ export class PolicyReplay {
   async finish(leftOut: Readonly<Record<string, number>>): Promise<ReplayReport> {
     this.#moveTo(Number.POSITIVE_INFINITY)
     const day = this.#prepared.calendar.bounds({ kind: 'day' }, this.#lastMs)
-    const windows = this.#watch.close(day.endMs)
+    const windows = this.#watch.close(day.endMs, this.#lastCallMs)
     await this.#manciple.close()
     await this.turn()
     return figuresOf({

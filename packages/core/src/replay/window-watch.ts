@@ -24,7 +24,7 @@ export class WindowWatch {
   /** By limit, of the window under way, in its unit. */
   readonly #overshoot: Float64Array
   #worstNano = 0
-  readonly #ended: Ended[] = []
+  #ended: Ended[] = []
   readonly #windows: ReplayWindow[] = []
   readonly #fromMs: number
 
@@ -73,9 +73,14 @@ export class WindowWatch {
     this.#writeDown(false, Number.POSITIVE_INFINITY)
   }
 
-  /** @param untilMs the end of the day of the last end: a window that ends after it is partial. @returns all windows, in order of their ends. */
-  close(untilMs: number): readonly ReplayWindow[] {
+  /**
+   * @param untilMs the end of the day of the last end: a window that ends after it is partial.
+   * @param lastCallMs when the last call was dispatched: a call belongs to the window of that time, so one that began later is none of the trace's.
+   * @returns all windows, in order of their ends.
+   */
+  close(untilMs: number, lastCallMs: number): readonly ReplayWindow[] {
     for (const [index, bounds] of this.#open.entries()) if (bounds !== undefined) this.#end(index, bounds)
+    this.#ended = this.#ended.filter(({ bounds }) => bounds.startMs <= lastCallMs)
     this.#writeDown(true, untilMs)
     return this.#windows
   }
