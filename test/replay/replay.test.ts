@@ -197,6 +197,32 @@ describe('an outage', () => {
   })
 })
 
+test('a week that was under way when the trace began is judged by the part that the trace tells of, with history as well', async () => {
+  const text = 'backends: { gpt: { provider: openai, models: [g], quota: 1.00/week } }\nprices: { g: { input_mtok: 1, output_mtok: 1 } }'
+  const every = (startMs: number, days: number, tokensOf: (index: number) => number): readonly TraceCall[] =>
+    Array.from({ length: days * 48 }, (_, index) => ({
+      ...(makeCalls(1, 1, 1)[0] as TraceCall),
+      id: `c${index}`,
+      atMs: startMs + (index * HOUR_MS) / 2,
+      durationMs: 0,
+      backend: undefined,
+      taskType: undefined,
+      inputTokens: tokensOf(index),
+      outputTokens: 0,
+      maxOutputTokens: 1,
+    }))
+  const history = every(START_MS - 720 * HOUR_MS, 30, () => 1000)
+  // From Wednesday to Sunday, most of it on the first two days.
+  const under = async (usd: number): Promise<readonly string[]> => {
+    const trace = every(START_MS, 5, (index) => (index < 96 ? Math.round((usd * 1e6) / 96) : 100))
+    const { alerts } = await replayTrace({ trace, config: { text }, history })
+    return alerts.filter(({ severity }) => severity !== 'info').map(({ kind }) => kind)
+  }
+  // Less than half of a week's quota, more than half of five days'.
+  expect(await under(0.4)).not.toContain('under-used')
+  expect(await under(0.2)).toContain('under-used')
+})
+
 test('history tells the forecast of demand and spends nothing', async () => {
   const past = makeCalls(600, 30, 7).map((call) => ({ ...call, atMs: call.atMs - 30 * DAY_MS }))
   const trace = makeCalls(300, 5, 8)

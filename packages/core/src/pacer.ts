@@ -68,7 +68,7 @@ export class Pacer {
   constructor(parts: PacerParts) {
     const { ledger, now } = parts
     this.#parts = parts
-    this.#memory = memoryOf(ledger.pacing) ?? freshMemory(ledger, now())
+    this.#memory = memoryOf(ledger.pacing) ?? newMemory(ledger, firstCallMs(ledger) ?? now())
     this.#outages = new Outages(this.#memory.failures)
     ledger.pacing = this.#memory
   }
@@ -231,10 +231,15 @@ function memoryOf(kept: unknown): PacingMemory | undefined {
   return typeof kept === 'object' && kept !== null && 'format' in kept && kept.format === 1 ? (kept as PacingMemory) : undefined
 }
 
-/** The totals say how much was asked for, and when: more than that has to be learnt anew. */
-function freshMemory(ledger: Ledger, nowMs: number): PacingMemory {
-  const calls = [...ledger.calls].sort(([left], [right]) => left - right)
+/** The totals say how much was asked for, and when: more than that has to be learnt anew. @param sinceMs from when on they also say what was used. */
+export function newMemory(ledger: Pick<Ledger, 'calls'>, sinceMs: number): PacingMemory {
   const history = emptyHistory()
-  for (const [atMs, count] of calls) countDemand(history, atMs, count)
-  return { format: 1, policy: '', sinceMs: calls[0]?.[0] ?? nowMs, pacing: { ...emptyPacingState(), history }, failures: {}, alerts: {} }
+  for (const [atMs, count] of [...ledger.calls].sort(([left], [right]) => left - right)) countDemand(history, atMs, count)
+  return { format: 1, policy: '', sinceMs, pacing: { ...emptyPacingState(), history }, failures: {}, alerts: {} }
+}
+
+function firstCallMs({ calls }: Ledger): number | undefined {
+  let firstMs: number | undefined
+  for (const atMs of calls.keys()) if (firstMs === undefined || atMs < firstMs) firstMs = atMs
+  return firstMs
 }

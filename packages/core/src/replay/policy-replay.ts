@@ -9,6 +9,7 @@ import { NANO_PER_USD } from '../money.ts'
 import type { Notice } from '../notices/notice.ts'
 import { isShortened } from '../policy/decide.ts'
 import { accountOf } from '../policy/measures.ts'
+import { newMemory } from '../pacer.ts'
 import type { Policy } from '../policy/policy.ts'
 import type { PreparedPolicy } from '../policy/prepare.ts'
 import type { DecidedNow } from '../taken-decision.ts'
@@ -102,9 +103,12 @@ export class PolicyReplay {
     this.#models = new Set(policy.backends.flatMap(({ models }) => models))
     this.#onlyOf = onlyBackends(policy)
     this.#tally = new Tally(policy, planner.rules)
-    this.#watch = new WindowWatch(policy, accounts, this.#ledger, calendar.bounds({ kind: 'day' }, firstMs).startMs)
+    const firstDay = calendar.bounds({ kind: 'day' }, firstMs)
+    this.#watch = new WindowWatch(policy, accounts, this.#ledger, firstDay.startMs)
     this.#course = new Course(accounts, this.#ledger)
     this.#lateHistory = remember(this.#ledger, past, this.#nowMs)
+    // The past brought demand, and nothing that was spent.
+    this.#ledger.pacing = newMemory(this.#ledger, firstDay.startMs)
     this.#manciple = new EmbeddedManciple({
       ledger: this.#ledger,
       prepared,
