@@ -1,7 +1,6 @@
 import type { ReplayReport } from '../../packages/core/src/index.ts'
-import { ALERTS } from '../../packages/core/src/notices/pacing-alerts.ts'
-import { Forecaster, emptyHistory, countDemand, type DemandHistory } from '../../packages/core/src/policy/forecast.ts'
-import { outlooksOf } from '../../packages/core/src/policy/outlook.ts'
+import { countDemand, emptyHistory, Forecaster, SCENARIOS, type DemandHistory } from '../../packages/core/src/policy/forecast.ts'
+import { chanceBelow, endsAsRouted } from '../../packages/core/src/policy/outlook.ts'
 import { DAY_MS, START_MS, type Month, type World } from './month.ts'
 import { costOf, simulate, type Outage, type Router, type Standing } from './simulate.ts'
 
@@ -14,7 +13,14 @@ export interface AlertCount {
 
 const ALERT_DAY = 15
 
-/** Watches any router as the product watches its own, and says on day 15 which quotas will end below their floor. */
+/** A router that nobody steers is foretold to miss a floor that it more likely misses than not; in total below this much above it, since forecasts lean towards what the quotas could take. */
+const FORETOLD = { likely: 0.5, totalMargin: 0.05 }
+
+export function noAlerts(): AlertCount {
+  return { hits: 0, falseAlarms: 0, misses: 0 }
+}
+
+/** Watches any router by the product's forecast, and says on day 15 which quotas will end below their floor if work goes on being routed as it was. */
 class Watch implements Router {
   readonly name: string
   readonly foretold: boolean[] = []
@@ -61,14 +67,19 @@ class Watch implements Router {
       forecast,
       meanDraw: this.#means[limit]!,
       floor: policy.floors.backend,
+      open: 1,
+      paid: quantity,
     }))
-    const outlooks = outlooksOf(views)
-    for (const { belowFloor } of outlooks) this.foretold.push(belowFloor >= ALERTS.likely)
+    const scenarios = SCENARIOS.map((_, scenario) => endsAsRouted(scenario, views))
+    views.forEach(({ standing: { quantity }, floor }, b) => {
+      const ends = scenarios.map((row) => row[b]!)
+      this.foretold.push(chanceBelow(floor * quantity, ends) >= FORETOLD.likely)
+    })
     // Use ÷ the share of the window's demand that has probably come. Adding up what each quota is heading for would hide what the total shows.
-    const total = outlooks.reduce((sum, { used }) => sum + used, 0)
-    const paid = outlooks.reduce((sum, { quantity }) => sum + quantity, 0)
-    const share = outlooks[0]!.likelyShare
-    this.foretold.push(total < paid * share * (policy.floors.total + ALERTS.totalMargin))
+    const total = views.reduce((sum, { standing: { used } }) => sum + used, 0)
+    const paid = quotas.reduce((sum, { quantity }) => sum + quantity, 0)
+    const share = forecast.seen / (forecast.seen + forecast.scenarios[SCENARIOS.length >> 1]!)
+    this.foretold.push(total < paid * share * (policy.floors.total + FORETOLD.totalMargin))
   }
 }
 
@@ -86,12 +97,11 @@ export function countAlerts(
   judge(world, used, (k) => watch.foretold[k] === true, backends, total)
 }
 
-/** Counts what the product told of by day 15 of a month with monthly quotas. */
-export function countTold(world: World, report: ReplayReport, backends: AlertCount, total: AlertCount): void {
+/** Counts what the product told of by day 15 of a month with monthly quotas. @param used by backend, at the end of the month. */
+export function countTold(world: World, report: ReplayReport, used: ArrayLike<number>, backends: AlertCount, total: AlertCount): void {
   const untilMs = START_MS + (ALERT_DAY + 0.25) * DAY_MS
   const told = report.alerts.filter(({ time, severity }) => severity !== 'info' && Date.parse(time) <= untilMs)
   const isTold = (scope: string, kinds: readonly string[]): boolean => told.some((alert) => alert.scope === scope && kinds.includes(alert.kind))
-  const used = world.quotas.map(({ quantity }, b) => (report.utilization[world.backends[b]!] ?? 0) * quantity)
   const foretold = (k: number): boolean => {
     const backend = world.backends[k]
     return backend === undefined ? isTold('total', ['too-conservative', 'demand-shortfall']) : isTold(backend, ['under-used'])

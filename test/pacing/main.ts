@@ -1,6 +1,6 @@
 import { writeFileSync } from 'node:fs'
 import { parseArgs } from 'node:util'
-import { countAlerts, countTold, type AlertCount } from './alerts.ts'
+import { countAlerts, countTold, noAlerts, type AlertCount } from './alerts.ts'
 import { CELLS, figuresOf, GOALS, meanOf, type Cell, type Figures } from './goals.ts'
 import { DAY_MS, findTraces, readMonth, readWorld, START_MS, type Month, type World } from './month.ts'
 import { findOptimum, type Optimum } from './optimum.ts'
@@ -27,7 +27,7 @@ const { values: flags } = parseArgs({
 })
 if (flags.help) {
   console.log(
-    'bench:pacing [--traces FOLDER] [--from 2001] [--seeds 20] [--shape burstgpt|sine] [--only "ρ 1,drop"] [--paced] [--simulator] [--more-quota] [--picture FILE]\nThe paced months are replayed through the product, as `manciple replay` does, without and with the month before.\n--paced leaves the simple routers and their alerts out\n--simulator drives the method alone, without decisions and ledger: much faster, for tuning\n--more-quota only shows the value served as quotas grow\n--picture only draws how a month was used, as an SVG',
+    'bench:pacing [--traces FOLDER] [--from 2001] [--seeds 20] [--shape burstgpt|sine] [--only "ρ 1,drop"] [--paced] [--simulator] [--more-quota] [--picture FILE]\nThe paced months are replayed through the product, as `manciple replay` does, without and with the month before.\n--paced leaves the simple routers and their alerts out\n--simulator drives the method alone, without decisions and ledger: much faster, for tuning\n--only "ρ 0.3,ρ 0.4,ρ 0.5" replays months with too little work, to see what alerts tell of\n--more-quota only shows the value served as quotas grow\n--picture only draws how a month was used, as an SVG',
   )
   process.exit(0)
 }
@@ -42,10 +42,12 @@ const seeds = Array.from({ length: Number(flags.seeds) }, (_, k) => Number(flags
 const worlds = { monthly: readWorld(script, false), weekly: readWorld(script, true) }
 const OUTAGE = { backend: 0, fromMs: START_MS + 14 * DAY_MS, toMs: START_MS + 17 * DAY_MS }
 const wanted = flags.only?.split(',')
-const cells = CELLS.filter(({ name }) => wanted === undefined || wanted.includes(name))
-const noAlerts = (): AlertCount => ({ hits: 0, falseAlarms: 0, misses: 0 })
+/** Months with too little work, which alerts are for: only where they are asked for. */
+const poor = [0.3, 0.4, 0.5].map((rho): Cell => ({ name: `ρ ${rho}`, rho, scenario: 'base', outage: false, weekly: false }))
+const cells = wanted === undefined ? CELLS : [...CELLS, ...poor].filter(({ name }) => wanted.includes(name))
 /** Of routers that do not pace, by the forecast alone; and as the product itself told them, which is there to prove its warning wrong. */
-const alerts = { 'backends, simple routers': noAlerts(), 'total, simple routers': noAlerts(), 'backends, paced': noAlerts(), 'total, paced': noAlerts() }
+const alerts = { 'backends, simple routers': noAlerts(), 'total, simple routers': noAlerts() }
+const told = new Map(cells.filter(({ weekly }) => !weekly).map(({ name }) => [name, { backends: noAlerts(), total: noAlerts() }]))
 const all = new Map<string, Figures[]>()
 const stepsMs: number[] = []
 let [chooseUs, runs, overshoot] = [0, 0, 0]
@@ -87,8 +89,8 @@ async function runCell(cell: Cell): Promise<void> {
     const history = read(world, cell, seed, true)
     const options = cell.outage ? { outage: OUTAGE } : {}
     const optimum = findOptimum(world, month, world.policy.floors.backend, options.outage)
-    keep(cell, 'paced', world, await pace(world, month, options), optimum)
-    keep(cell, 'paced, with history', world, await pace(world, month, { ...options, history }), optimum)
+    keep(cell, 'paced', world, await pace(cell, world, month, options), optimum)
+    keep(cell, 'paced, with history', world, await pace(cell, world, month, { ...options, history }), optimum)
     if (flags.paced) continue
     for (const router of simpleRouters(world)) keep(cell, router.name, world, simulate(world, month, router, options), optimum)
     if (cell.scenario !== 'base' || cell.outage || cell.weekly) continue
@@ -101,7 +103,7 @@ async function runCell(cell: Cell): Promise<void> {
   console.log(`${cell.name.padEnd(7)} ${'optimum'.padEnd(20)} total ${optimum}, ${bound} with all floors held; value 1.000`)
 }
 
-async function pace(world: World, month: Month, options: { readonly outage?: Outage; readonly history?: Month }): Promise<Outcome> {
+async function pace({ name }: Cell, world: World, month: Month, options: { readonly outage?: Outage; readonly history?: Month }): Promise<Outcome> {
   if (flags.simulator) {
     const router = new PacedRouter(world)
     const outcome = simulate(world, month, router, options)
@@ -111,8 +113,10 @@ async function pace(world: World, month: Month, options: { readonly outage?: Out
   const before = process.cpuUsage()
   const report = await replayMonth(world, month, options)
   const { user, system } = process.cpuUsage(before)
-  if (options.outage === undefined && world === worlds.monthly) countTold(world, report, alerts['backends, paced'], alerts['total, paced'])
-  return outcomeOf(world, report, (user + system) / month.size)
+  const outcome = outcomeOf(world, report, (user + system) / month.size)
+  const counts = told.get(name)
+  if (counts !== undefined) countTold(world, report, outcome.used, counts.backends, counts.total)
+  return outcome
 }
 
 function keep(cell: Cell, name: string, world: World, outcome: Outcome, optimum: Optimum): void {
@@ -151,13 +155,8 @@ function printGoals(): void {
     })
     console.log(`${cell.padEnd(7)} ${name.padEnd(48)} goal ${atMost ? '≤' : '≥'} ${goal}   ${told.join('   ')}`)
   }
-  for (const [name, { hits, falseAlarms, misses }] of Object.entries(alerts)) {
-    if (hits + falseAlarms + misses === 0) continue
-    const share = (of: number): string => (of > 0 ? (hits / of).toFixed(3) : 'none')
-    console.log(
-      `day-15 alerts, ${name}: precision ${share(hits + falseAlarms)} (goal ≥ 0.80), recall ${share(hits + misses)} (goal ≥ 0.85): ${hits} hits, ${falseAlarms} false, ${misses} missed`,
-    )
-  }
+  for (const [name, count] of Object.entries(alerts)) if (count.hits + count.falseAlarms + count.misses > 0) printAlerts(name, count)
+  if (!flags.simulator) printTold()
   console.log(
     `overshoot ${overshoot === 0 ? '0.00' : (overshoot / 1e9).toFixed(9)} USD; ${(chooseUs / runs).toFixed(2)} µs ${flags.simulator ? 'a decision of the method alone, solving included' : 'of processor time a call, all of the replay included'}`,
   )
@@ -167,4 +166,20 @@ function printGoals(): void {
     console.log(
       `${stepsMs.length} steps of working prices out held the loop for: half ≤ ${quantile(0.5)} ms, 99.9 % ≤ ${quantile(0.999)} ms, longest ${quantile(1)} ms`,
     )
+}
+
+/** By cell and together: backends and total apart. */
+function printTold(): void {
+  for (const scope of ['backends', 'total'] as const) {
+    for (const [cell, counts] of told) printAlerts(`${scope}, paced, ${cell}`, counts[scope])
+    const sum = (key: keyof AlertCount): number => [...told.values()].reduce((total, counts) => total + counts[scope][key], 0)
+    printAlerts(`${scope}, paced, all`, { hits: sum('hits'), falseAlarms: sum('falseAlarms'), misses: sum('misses') })
+  }
+}
+
+function printAlerts(name: string, { hits, falseAlarms, misses }: AlertCount): void {
+  const share = (of: number): string => (of > 0 ? (hits / of).toFixed(3) : 'none')
+  console.log(
+    `day-15 alerts, ${name}: precision ${share(hits + falseAlarms)} (goal ≥ 0.80), recall ${share(hits + misses)} (goal ≥ 0.85): ${hits} hits, ${falseAlarms} false, ${misses} missed`,
+  )
 }

@@ -21,13 +21,9 @@ export function alertView(
     const { limit, settled, presumed, beside, bounds } = meter
     const { name, unit, quantity } = limit
     const used = settled + presumed + beside
-    const outlook = outlooks.get(name)
-    const { low = used, expected = used, high = used, ahead = 0, meanDraw = 0, likelyShare = 1 } = outlook ?? {}
-    const { belowFloor = Number(used < policy.floors.backend * quantity) } = outlook ?? {}
+    const { ends = [used], low = used, expected = used, high = used, ahead = 0, meanDraw = 0 } = outlooks.get(name) ?? {}
     const recent = ALERTS.spansMs.map((spanMs) => usedBy(backend.name, unit, spendSince(Math.max(bounds.startMs, nowMs - spanMs))))
-    return [
-      { backend: backend.name, limit: name, unit, quantity, used, bounds, recent, low, expected, high, belowFloor, likelyShare, ahead, meanDraw, paid: weight },
-    ]
+    return [{ backend: backend.name, limit: name, unit, quantity, used, bounds, recent, ends, low, expected, high, ahead, meanDraw, paid: weight }]
   })
   return { quotas, floors: policy.floors, timezone: policy.timezone, nowMs, sinceMs }
 }

@@ -6,6 +6,12 @@ const HOUR = 3_600_000
 const START = Date.parse('2026-11-01T00:00:00Z')
 const MONTH = { startMs: START, endMs: START + 30 * DAY }
 
+/** What will have been used, by scenario, USD. */
+function foreseen(...usd: readonly number[]): Pick<QuotaNow, 'ends' | 'low' | 'expected' | 'high'> {
+  const ends = usd.map((one) => one * 1e9)
+  return { ends, low: ends[0]!, expected: ends[2]!, high: ends[4]! }
+}
+
 /** 100 USD a month of which little is used, or will be. */
 const POOR: QuotaNow = {
   backend: 'kimi',
@@ -15,11 +21,7 @@ const POOR: QuotaNow = {
   used: 5e9,
   bounds: MONTH,
   recent: [0, 0],
-  low: 8e9,
-  expected: 12e9,
-  high: 20e9,
-  belowFloor: 0.99,
-  likelyShare: 5 / 12,
+  ...foreseen(8, 10, 12, 15, 20),
   ahead: 500,
   meanDraw: 0.1e9,
   paid: 100e9,
@@ -28,11 +30,7 @@ const POOR: QuotaNow = {
 const good = (day: number): Partial<QuotaNow> => ({
   used: (day / 30) * 100e9,
   recent: [10e9, (0.25 / 30) * 100e9],
-  low: 90e9,
-  expected: 98e9,
-  high: 100e9,
-  belowFloor: 0.01,
-  likelyShare: day / 30,
+  ...foreseen(90, 95, 98, 100, 100),
 })
 
 function viewAt(day: number, quotas: readonly Partial<QuotaNow>[] = [{}], sinceMs = 0): AlertView {
@@ -65,9 +63,17 @@ describe('pacing alerts', () => {
     expect(kindsAt({}, 10, [{ recent: [even(1), even(0.1)] }])).toContain('advice under-used kimi')
   })
 
-  test('clear ten points above the trigger, held a day, and only then can be given again', () => {
+  test('are given where no scenario of demand holds the floor', () => {
+    const told = (...usd: readonly number[]): string => kindsAt({}, 14, [foreseen(...usd)]).join()
+    expect(told(10, 20, 30, 40, 49)).toContain('under-used kimi')
+    expect(told(10, 20, 30, 40, 52)).not.toContain('under-used kimi')
+    expect(told(40, 50, 55, 60, 69)).toContain('demand-shortfall total')
+    expect(told(40, 50, 55, 60, 72)).not.toContain('total')
+  })
+
+  test('clear when the floor has been more likely held than missed for a day, and only then can be given again', () => {
     const memory: AlertMemory = {}
-    const nearly = { ...good(16), expected: 58e9, belowFloor: 0.2, likelyShare: 0.92 }
+    const nearly = { ...good(16), ...foreseen(40, 44, 48, 60, 68) }
     kindsAt(memory, 15)
     for (let day = 16; day < 20; day += 0.5) expect(kindsAt(memory, day, [nearly])).toEqual([])
     expect(kindsAt(memory, 20)).toEqual([])
@@ -82,12 +88,13 @@ describe('pacing alerts', () => {
 
   test('judge a window that began before the ledger by the part since, and not at once', () => {
     const sinceMs = START + 20 * DAY
-    const half = { used: 0, expected: 18e9, low: 10e9, high: 30e9, recent: [0, 0], belowFloor: 1 }
+    const half = { used: 0, ...foreseen(10, 12, 14, 16, 18) }
     for (let day = 20; day < 30; day += 0.5) expect(kindsAt({}, day, [half], sinceMs).join(), `day ${day}`).not.toContain('under-used')
     const memory: AlertMemory = {}
-    expect(kindsAt(memory, 22.4, [{}], sinceMs)).toEqual([])
-    expect(kindsAt(memory, 22.6, [{}], sinceMs)).toContain('advice under-used kimi')
-    expect(kindsAt(memory, 25.1, [{}], sinceMs)).toContain('alert under-used kimi')
+    const poor = foreseen(6, 8, 10, 12, 16)
+    expect(kindsAt(memory, 22.4, [poor], sinceMs)).toEqual([])
+    expect(kindsAt(memory, 22.6, [poor], sinceMs)).toContain('advice under-used kimi')
+    expect(kindsAt(memory, 25.1, [poor], sinceMs)).toContain('alert under-used kimi')
   })
 
   test('say what is foreseen, the dollars that would lapse, and the share of traffic that would mend it', () => {
@@ -101,13 +108,13 @@ describe('pacing alerts', () => {
   })
 
   test('tell too little work from work that goes elsewhere', () => {
-    const other = { backend: 'claude', limit: 'claude.month', ...good(15), expected: 100e9 }
+    const other = { backend: 'claude', limit: 'claude.month', ...good(15), ...foreseen(100, 100, 100, 100, 100) }
     const plenty = pacingAlerts(viewAt(15, [{ ahead: 5_000 }, { ...other, ahead: 5_000 }]), {}).find(({ scope }) => scope === 'total')
     expect(plenty?.kind).toBe('too-conservative')
     expect(plenty?.text).toBe(
       'Too conservative: 28% of all quotas is used, 56% is foreseen by their end, $88.00 would lapse; there is work for 100%: 19% of calls to kimi',
     )
-    const idle = pacingAlerts(viewAt(15, [{ ahead: 500 }, { ...other, ahead: 500, expected: 60e9, likelyShare: 50 / 60 }]), {}).find(
+    const idle = pacingAlerts(viewAt(15, [{ ahead: 500 }, { ...other, ahead: 500, ...foreseen(55, 58, 60, 62, 65) }]), {}).find(
       ({ scope }) => scope === 'total',
     )
     expect(idle).toMatchObject({ kind: 'demand-shortfall', data: { lapseNano: 128e9, correctiveShare: 2.9 } })
@@ -116,12 +123,19 @@ describe('pacing alerts', () => {
     )
   })
 
-  test('judge the total by its use against the share of the work that has probably come, with a margin', () => {
-    const heading = (share: number): string => kindsAt({}, 15, [{ ...good(15), used: share * 50e9, likelyShare: 0.5, recent: [0, 0] }]).join()
-    expect(heading(0.74)).toContain('total')
-    expect(heading(0.76)).not.toContain('total')
-    // Used beside the router, before it saw a call: nothing to go by but what is expected.
-    expect(kindsAt({}, 15, [{ likelyShare: 0 }]).join()).toContain('demand-shortfall total')
+  test('judge the total by what all quotas come to in the same scenario, weighed by what is paid for them', () => {
+    const total = (...quotas: readonly Partial<QuotaNow>[]): string =>
+      kindsAt({}, 15, quotas)
+        .filter((text) => text.endsWith('total'))
+        .join()
+    const other = { backend: 'gpt', limit: 'gpt.month' }
+    // Of each alone nine tenths of outcomes end below 70; together they stand at 65, whatever comes.
+    expect(total(foreseen(40, 50, 55, 60, 80), { ...other, ...foreseen(90, 80, 75, 70, 50) })).toBe('alert demand-shortfall total')
+    expect(total(foreseen(40, 50, 55, 60, 80), { ...other, ...foreseen(90, 80, 75, 70, 70) })).toBe('')
+    expect(total(foreseen(40, 50, 55, 60, 80), { ...other, ...foreseen(90, 80, 75, 70, 70), paid: 1e9 })).toBe('')
+    expect(total(foreseen(40, 50, 55, 60, 65), { ...other, ...foreseen(90, 90, 90, 90, 90), paid: 1e9 })).toBe('alert demand-shortfall total')
+    // Used beside the router, before it saw a call: nothing is foreseen.
+    expect(total({ ends: [5e9] })).toBe('alert demand-shortfall total')
   })
 
   test('are told of each backend and window by itself', () => {

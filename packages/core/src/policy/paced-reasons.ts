@@ -39,7 +39,7 @@ export function pacedReasons(pacing: Pacing): ReadonlyMap<string, PacedReason> {
 
 function lapseOf(backend: string, outlook: Outlook | undefined, unit: Unit): string | undefined {
   if (outlook === undefined || outlook.quantity === 0) return undefined
-  const left = Math.max(0, Math.round(outlook.quantity - outlook.expected))
+  const left = Math.max(0, Math.round(outlook.quantity - outlook.asRouted))
   const share = left / outlook.quantity
   return share < WORTH_SAYING ? undefined : `${backend}: ${Math.round(share * 100)}% of its quota (${formatQuantity(left, unit)}) would lapse`
 }

@@ -2,7 +2,7 @@ import { quantityOf, type Quantities, type Unit } from '../limit.ts'
 import { demandByPeriod, forecastAll } from './demand.ts'
 import { countDemand, emptyHistory, Forecaster, SCENARIOS, type DemandHistory } from './forecast.ts'
 import { horizonOf, type Horizon, type LimitStanding } from './horizon.ts'
-import { outlooksOf, type Outlook } from './outlook.ts'
+import { openShare, outlooksOf, type Outlook } from './outlook.ts'
 import { learnOutputShare, outputShareOf, type OutputShares } from './output-shares.ts'
 import { improvePrices, spread, weigh, type Allowance, type Sample } from './shadow-prices.ts'
 
@@ -245,9 +245,13 @@ export class Pacing {
     const forecasts = forecastAll(forecaster, standings)
     const worths = this.#worths(standings, means)
     const outlooks = outlooksOf(
-      plan.limits.flatMap(({ quota, floor }, limit) =>
-        quota ? [{ limit, standing: standings[limit]!, forecast: forecasts[limit]!, meanDraw: means[limit]!, floor }] : [],
-      ),
+      plan.limits.flatMap(({ quota, floor, backends, paid }, limit) => {
+        const [standing, forecast, meanDraw] = [standings[limit]!, forecasts[limit]!, means[limit]!]
+        const open = openShare(backends.map((backend) => own(state.sample.columns, plan.backends[backend]!)?.values ?? []))
+        return quota ? [{ limit, standing, forecast, meanDraw, floor: Math.min(1, floor + PACING.floorMargin), open, paid }] : []
+      }),
+      nowMs,
+      state.history.firstHour * 3_600_000,
     )
     state.outlooks = Object.fromEntries(outlooks.map((outlook) => [plan.limits[outlook.limit]!.name, outlook]))
     const demands = SCENARIOS.map((_, scenario) => demandByPeriod(horizon, standings, forecasts, forecaster, scenario))
