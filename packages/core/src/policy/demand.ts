@@ -1,9 +1,15 @@
-import type { Forecast, Forecaster } from './forecast.ts'
+import type { Forecaster, HedgedForecast } from './forecast.ts'
 import type { Horizon, LimitStanding } from './horizon.ts'
 
+/**
+ * Which scenario of the next shorter window comes with each of a window: an order without correlation. A quiet week says little of the rest of its month;
+ * if both went by the same order, no scenario would have a week whose quota lapses in a month whose quota runs short.
+ */
+const APART = [3, 0, 2, 4, 1]
+
 /** Limits with the same window share a forecast. */
-export function forecastAll(forecaster: Forecaster, standings: readonly LimitStanding[]): readonly Forecast[] {
-  const made = new Map<string, Forecast>()
+export function forecastAll(forecaster: Forecaster, standings: readonly LimitStanding[]): readonly HedgedForecast[] {
+  const made = new Map<string, HedgedForecast>()
   return standings.map(({ bounds }) => {
     const key = `${bounds.startMs} ${bounds.endMs}`
     let found = made.get(key)
@@ -12,26 +18,28 @@ export function forecastAll(forecaster: Forecaster, standings: readonly LimitSta
   })
 }
 
-/** Requests in each period of the horizon, at least 1. What a limit's own window foresees holds until it ends; what the longest foresees holds for the rest. */
+/** Requests in each period of the horizon, at least 1. What a window foresees holds from the end of the next shorter one until its own. */
 export function demandByPeriod(
   horizon: Horizon,
   standings: readonly LimitStanding[],
-  forecasts: readonly Forecast[],
+  forecasts: readonly HedgedForecast[],
   forecaster: Forecaster,
   scenario: number,
 ): readonly number[] {
-  const ahead = new Map<number, number>()
-  let endMs = 0
-  standings.forEach(({ bounds }, limit) => {
-    ahead.set(bounds.endMs, forecasts[limit]?.scenarios[scenario] ?? 0)
-    endMs = Math.max(endMs, bounds.endMs)
-  })
-  const all = ahead.get(endMs) ?? 0
-  let before = 0
+  const limits = new Map(standings.map(({ bounds }, limit) => [bounds.endMs, limit]))
+  let apart = scenario
+  const windows = [...limits]
+    .sort(([one], [other]) => other - one)
+    .map(([endMs, limit]) => {
+      const requests = forecasts[limit]?.hedged[apart] ?? 0
+      apart = APART[apart] ?? apart
+      return { endMs, requests }
+    })
+  let beforeMs = 0
   return horizon.ends.map((periodEndMs) => {
-    const until = ahead.get(periodEndMs) ?? all * forecaster.shareUntil(periodEndMs, endMs)
-    const requests = Math.max(1, until - before)
-    before = Math.max(before, until)
-    return requests
+    const { endMs, requests } = windows.findLast((window) => window.endMs >= periodEndMs) ?? { endMs: periodEndMs, requests: 0 }
+    const share = forecaster.shareUntil(periodEndMs, endMs) - (beforeMs > 0 ? forecaster.shareUntil(beforeMs, endMs) : 0)
+    beforeMs = periodEndMs
+    return Math.max(1, requests * share)
   })
 }

@@ -43,6 +43,25 @@ describe('the forecast', () => {
     expect(spread(10)).toBeLessThan(spread(1))
   })
 
+  it('knows a week far worse than a month, as busy and quiet days hardly even out in it', () => {
+    const spread = (days: number): number => {
+      const { scenarios } = new Forecaster(steady(-30, 0, 100), START_MS, 100).remaining({ startMs: START_MS, endMs: START_MS + days * DAY_MS })
+      return Math.log(scenarios.at(-1)! / scenarios[0]!)
+    }
+    expect(spread(7)).toBeGreaterThan(2 * spread(30))
+  })
+
+  it('hedges against less demand than it tells of, the more so the less time there is to make it good', () => {
+    const lowest = (day: number): number => {
+      const { scenarios, hedged } = new Forecaster(steady(-30, day, 100), START_MS + day * DAY_MS, 100).remaining(MONTH)
+      expect(hedged.slice(1)).toEqual(scenarios.slice(1))
+      return hedged[0]! / scenarios[0]!
+    }
+    expect(lowest(0)).toBeCloseTo(1)
+    expect(lowest(15)).toBeLessThan(0.95)
+    expect(lowest(28)).toBeLessThan(0.6)
+  })
+
   it('has nothing to come after the end', () => {
     const forecast = new Forecaster(steady(0, 30, 10), MONTH.endMs, 10).remaining(MONTH)
     expect(forecast.mean).toBe(0)
@@ -58,9 +77,10 @@ describe('the forecast', () => {
         for (const [hour, requests] of rows.toSorted((a, b) => a[0] - b[0])) {
           if (START_MS + hour * HOUR_MS <= nowMs) countDemand(history, START_MS + hour * HOUR_MS, requests)
         }
-        const { scenarios, mean, share } = new Forecaster(history, nowMs, capacity).remaining(MONTH)
-        for (const figure of [...scenarios, mean, share]) expect(figure).toSatisfy((x: number) => Number.isFinite(x) && x >= 0)
-        expect(scenarios).toEqual(scenarios.toSorted((a, b) => a - b))
+        const { scenarios, hedged, mean, share } = new Forecaster(history, nowMs, capacity).remaining(MONTH)
+        for (const figure of [...scenarios, ...hedged, mean, share]) expect(figure).toSatisfy((x: number) => Number.isFinite(x) && x >= 0)
+        for (const ascending of [scenarios, hedged]) expect(ascending).toEqual(ascending.toSorted((a, b) => a - b))
+        expect(hedged[0]).toBeLessThanOrEqual(scenarios[0]!)
       }),
     )
   })

@@ -19,6 +19,12 @@ export interface Forecast {
   readonly share: number
 }
 
+/** What prices are made for. */
+export interface HedgedForecast extends Forecast {
+  /** As {@link Forecast.scenarios}, but the lowest lies further out: see `FORECAST.lowestLate`. */
+  readonly hedged: readonly number[]
+}
+
 /** Quantiles of the demand to come: five scenarios of equal weight. */
 export const SCENARIOS: readonly number[] = [0.1, 0.3, 0.5, 0.7, 0.9]
 
@@ -33,14 +39,16 @@ export const FORECAST = {
   dispersionPriorDays: 20,
   /** How far (log) the level of a window may be from that of the days before it, beyond their unevenness. */
   levelSpread: 0.2,
-  /** Of the burstiness of days, what shows in whole windows: totals are steadier than their days would make them, since work that is not done today is done tomorrow. */
-  totalBurstiness: 0.15,
+  /** Over many more days than these, totals are steadier than their days would make them, since work that is not done this week is done the next: of the burstiness of days a week shows .76, a month .15. */
+  steadyDays: 12.6,
   /** Days that count as recent, and how far (log) the demand of the next ones may be from theirs. */
   recentDays: 1,
   recentSpread: 1.2,
   /** Without history: people buy about what they need. Demand ÷ what the quotas can take, and its spread (log). */
   capacityRatio: 1.2,
   capacitySpread: 0.6,
+  /** The quantile that stands for little demand where prices are made falls from a tenth at the start of a window to this at its end: the nearer the end, the less can be made good when it falls silent. */
+  lowestLate: 0.03,
 }
 
 const HOUR_MS = 3_600_000
@@ -107,12 +115,12 @@ export class Forecaster {
   }
 
   /** The demand from now until the window ends. */
-  remaining({ startMs, endMs }: Bounds): Forecast {
+  remaining({ startMs, endMs }: Bounds): HedgedForecast {
     const nowMs = Math.min(Math.max(this.#nowMs, startMs), endMs)
     const seen = this.#seenSince(startMs)
     const passed = this.#mass(startMs, nowMs)
     const ahead = this.#mass(nowMs, endMs)
-    if (ahead <= 0) return { scenarios: SCENARIOS.map(() => 0), mean: 0, seen, share: 1 }
+    if (ahead <= 0) return { scenarios: SCENARIOS.map(() => 0), hedged: SCENARIOS.map(() => 0), mean: 0, seen, share: 1 }
     const level = this.#levelBefore(startMs, endMs)
     // How much of a window is seen by now varies with its bursts: a Beta distribution, as if each burst fell into either part.
     const bursts = (endMs - startMs) / (DAY_HOURS * HOUR_MS) / this.#dispersion
@@ -125,6 +133,7 @@ export class Forecaster {
       aheadBursts: bursts * (1 - share),
       share,
       recent: this.#recent(endMs, ahead),
+      lowest: SCENARIOS[0]! + ((FORECAST.lowestLate - SCENARIOS[0]!) * (nowMs - startMs)) / (endMs - startMs),
     })
   }
 
@@ -161,15 +170,20 @@ export class Forecaster {
     const { hours, firstHour } = this.#history
     const count = Math.min(hours.length, Math.floor(startMs / HOUR_MS) - firstHour)
     const windowDays = (endMs - startMs) / (DAY_HOURS * HOUR_MS)
-    const own = (FORECAST.totalBurstiness * this.#dispersion) / windowDays
+    const own = this.#unevenness(windowDays)
     const capacity = FORECAST.capacityRatio * this.#capacityPerHour
     const capacityWeight = 1 / FORECAST.capacitySpread ** 2
     let total = 0
     for (let index = 0; index < count; index += 1) total += hours[index]!
     if (count < DAY_HOURS || total === 0) return { perHour: capacity, spread: Math.sqrt(1 / capacityWeight + own) }
-    const seenWeight = 1 / (FORECAST.levelSpread ** 2 + (FORECAST.totalBurstiness * this.#dispersion * DAY_HOURS) / count)
+    const seenWeight = 1 / (FORECAST.levelSpread ** 2 + this.#unevenness(count / DAY_HOURS))
     const log = (seenWeight * Math.log(total / count) + capacityWeight * Math.log(capacity)) / (seenWeight + capacityWeight)
     return { perHour: Math.exp(log), spread: Math.sqrt(1 / (seenWeight + capacityWeight) + own) }
+  }
+
+  /** (Standard deviation ÷ mean)² of the demand of so many days. */
+  #unevenness(days: number): number {
+    return this.#dispersion / days / (1 + (days / FORECAST.steadyDays) ** 2)
   }
 
   #mass(fromMs: number, toMs: number): number {
@@ -193,13 +207,15 @@ interface Evidence {
   readonly aheadBursts: number
   readonly share: number
   readonly recent: { readonly expected: number; readonly spread: number } | undefined
+  /** The lowest quantile that prices are made for. */
+  readonly lowest: number
 }
 
 /**
  * The demand to come, R, given what was seen, S: the window's total N = S + R is log-normal around `expected`, S ÷ N is Beta(passedBursts, aheadBursts).
  * Their product over a grid of R, in closed form but for its normalisation.
  */
-function posterior({ seen, expected, spread, passedBursts, aheadBursts, share, recent }: Evidence): Forecast {
+function posterior({ seen, expected, spread, passedBursts, aheadBursts, share, recent, lowest }: Evidence): HedgedForecast {
   const centre = Math.log(Math.max(1e-9, (1 - share) * (expected + seen)))
   const logs = new Float64Array(GRID)
   let best = Number.NEGATIVE_INFINITY
@@ -224,14 +240,16 @@ function posterior({ seen, expected, spread, passedBursts, aheadBursts, share, r
     mean += weight * Math.exp(centre + GRID_FROM + index * GRID_STEP)
   }
   mean /= sum
-  return { scenarios: quantiles(logs, sum, centre), mean, seen, share: seen + mean > 0 ? seen / (seen + mean) : share }
+  const scenarios = quantiles(SCENARIOS, logs, sum, centre)
+  const hedged = [...quantiles([lowest], logs, sum, centre), ...scenarios.slice(1)]
+  return { scenarios, hedged, mean, seen, share: seen + mean > 0 ? seen / (seen + mean) : share }
 }
 
-function quantiles(weights: Float64Array, sum: number, centre: number): readonly number[] {
+function quantiles(wanted: readonly number[], weights: Float64Array, sum: number, centre: number): readonly number[] {
   const found: number[] = []
   let below = 0
   let index = 0
-  for (const quantile of SCENARIOS) {
+  for (const quantile of wanted) {
     while (index < GRID - 1 && below + weights[index]! < quantile * sum) below += weights[index++]!
     const within = weights[index]! > 0 ? (quantile * sum - below) / weights[index]! : 0.5
     found.push(Math.exp(centre + GRID_FROM + (index - 0.5 + within) * GRID_STEP))

@@ -20,7 +20,7 @@ export const PACING = {
   solveAtLatestMs: 6 * 3_600_000,
   /** Calls over which the truth ÷ the estimate of a backend is averaged. */
   learningMemory: 500,
-  /** What a mean request's use of quotas is worth where they would lapse (in suitability): the subsidy for ordinary under-use. */
+  /** What a mean request's use of quotas is worth where they would lapse down to the floor (in suitability): the subsidy for ordinary under-use. Where less would lapse it is less: `PRICES.growth`. */
   lapseWorth: 2,
   /** … and on top of that where a floor is in danger. */
   floorWorth: 6,

@@ -34,6 +34,8 @@ export const PRICES = {
   temperature: 0.02,
   /** Width of a kink, as a part of the price where it is: Newton's method wants a slope. */
   kink: 0.1,
+  /** The part of the worth of use that comes on only as use falls from nearly all to the floor: a quota that would lapse by half is to draw more work than one that would lapse by a twentieth. */
+  growth: 0.6,
   /** A sample cannot tell use from capacity to better than this: within it, the subsidy grows step by step, or prices would jump with every draw. */
   tolerance: 0.04,
   /** Prices beyond the worth of any request change nothing. */
@@ -97,14 +99,14 @@ export function* improvePrices(sample: Sample, allowances: readonly Allowance[],
 function wanted({ full, floor, worth, floorWorth }: Allowance, price: number): { readonly amount: number; readonly slope: number } {
   if (worth === 0 || price >= 0) return { amount: full, slope: 0 }
   const least = Math.min(floor, full)
-  const bend = worth * (1 - PRICES.kink)
+  const bend = worth * (1 - PRICES.growth)
   const nearly = Math.max(least, full * (1 - PRICES.tolerance))
   if (price >= -bend) {
     const slope = (full - nearly) / bend
     return { amount: full + price * slope, slope }
   }
   if (price >= -worth) {
-    const slope = (nearly - least) / (PRICES.kink * worth)
+    const slope = (nearly - least) / (PRICES.growth * worth)
     return { amount: least + (price + worth) * slope, slope }
   }
   const kink = PRICES.kink * floorWorth
