@@ -131,8 +131,9 @@ function keep(cell: Cell, name: string, world: World, outcome: Outcome, optimum:
 }
 
 function read(world: World, { rho, scenario }: Cell, seed: number, history: boolean): Month {
-  const month = readMonth(script!, world, { rho, seed, scenario: history ? 'base' : scenario, history })
-  return flags.shape === 'sine' ? reshape(month, history ? seed + 500_000 : seed) : month
+  const own = history ? 'base' : scenario
+  const month = readMonth(script!, world, { rho, seed, scenario: own, history })
+  return flags.shape === 'sine' ? reshape(month, history ? seed + 500_000 : seed, own) : month
 }
 
 function printRow(key: string, rows: readonly Figures[]): void {

@@ -5,17 +5,24 @@ const HOURS = DAYS * 24
 
 /**
  * The same requests at other times: a working day's sine, weekends at a third, and a level that jumps at random some four times a month.
- * Nothing was tuned on it: it shows whether pacing has learned one trace by heart.
+ * Nothing was tuned on it: it shows whether pacing has learned one trace by heart. The scenario does to it what it does to the month: a quarter of the demand from
+ * day 18 on, two fifths before it, or five times as much on each of three days.
  */
-export function reshape(month: Month, seed: number): Month {
+export function reshape(month: Month, seed: number, scenario: string): Month {
   const random = mulberry32(seed * 7919 + 13)
+  const bursts = scenario === 'burst' ? Array.from({ length: 3 }, () => Math.floor(random() * DAYS)) : []
+  const scenarioAt = (day: number): number => {
+    if (scenario === 'drop') return day >= 18 ? 0.25 : 1
+    if (scenario === 'surge') return day < 18 ? 0.4 : 1
+    return 5 ** bursts.filter((burst) => burst === day).length
+  }
   const cumulative = new Float64Array(HOURS)
   let [level, sum] = [1, 0]
   for (let hour = 0; hour < HOURS; hour += 1) {
     if (random() < 4 / HOURS) level = Math.exp((random() - 0.5) * 2)
     const weekend = [0, 6].includes(new Date(month.startMs + hour * 3_600_000).getUTCDay())
     const daily = 0.1 + Math.max(0, Math.sin((((hour % 24) - 6) / 16) * Math.PI)) * (hour % 24 >= 6 && hour % 24 <= 22 ? 1 : 0)
-    sum += level * (weekend ? 0.33 : 1) * daily
+    sum += level * (weekend ? 0.33 : 1) * daily * scenarioAt(Math.floor(hour / 24))
     cumulative[hour] = sum
   }
   const times = Float64Array.from({ length: month.size }, () => {
