@@ -71,9 +71,9 @@ describe('pacing alerts', () => {
     expect(told(40, 50, 55, 60, 72)).not.toContain('total')
   })
 
-  test('clear when the floor has been more likely held than missed for a day, and only then can be given again', () => {
+  test('clear when ten points more than the floor have been foreseen for a day, and only then can be given again', () => {
     const memory: AlertMemory = {}
-    const nearly = { ...good(16), ...foreseen(40, 44, 48, 60, 68) }
+    const nearly = { ...good(16), ...foreseen(40, 52, 59, 60, 79) }
     kindsAt(memory, 15)
     for (let day = 16; day < 20; day += 0.5) expect(kindsAt(memory, day, [nearly])).toEqual([])
     expect(kindsAt(memory, 20)).toEqual([])

@@ -22,8 +22,8 @@ export const ALERTS = {
    * four months with too little work and in 50 of 136 where there is just enough; at .8 in half and 15; at this in two of five and 1. More is told as it gets surer.
    */
   likely: 0.9,
-  /** It is cleared when the floor has been more likely held than missed … */
-  cleared: 0.5,
+  /** It is cleared when so much more than the floor is foreseen in the middle … */
+  clearedBy: 0.1,
   /** … for so long. */
   clearedMs: DAY_MS,
   /** Times the rate that would use the rest up exactly, and from where on it has slowed down. */
@@ -157,7 +157,7 @@ function recentPace({ recent, quantity, bounds }: QuotaNow, { sinceMs, nowMs }: 
 }
 
 function underUsed(quota: QuotaNow, view: AlertView): Signal {
-  const { backend, limit, bounds, quantity, used, ends, ahead, meanDraw } = quota
+  const { backend, limit, bounds, quantity, used, ends, expected, ahead, meanDraw } = quota
   const { floors } = view
   const known = knownOf(bounds, view)
   const chance = chanceBelow(floors.backend * known * quantity, ends)
@@ -173,7 +173,7 @@ function underUsed(quota: QuotaNow, view: AlertView): Signal {
     bounds,
     passed: watched(bounds, view),
     low: chance >= ALERTS.likely && recentPace(quota, view) < floors.backend,
-    clear: chance < ALERTS.cleared,
+    clear: expected >= (floors.backend + ALERTS.clearedBy) * known * quantity,
     body: () => ({
       text: `${backend} is under-used: ${percent(used / quantity)} of its quota is used, ${foreseen(quota, view)}, ${lapse(quota)} would lapse; ${remedy}`,
       data: { ...figures(quota), correctiveShare: Number.isFinite(corrective) ? Math.max(0, corrective) : null },
@@ -228,7 +228,7 @@ function totals(quotas: readonly QuotaNow[], view: AlertView): readonly Signal[]
     )
   const used = percent(mean((quota) => quota.used / quota.quantity))
   const data = { utilization: mean((quota) => quota.used / quota.quantity), forecast: Math.min(1, end), reachable: reach, lapseNano: Math.round(lapseNano) }
-  const common = { scope: 'total', subject: 'total', bounds, passed, clear: chance < ALERTS.cleared }
+  const common = { scope: 'total', subject: 'total', bounds, passed, clear: end >= floors.total + ALERTS.clearedBy }
   const dollars = formatUsd(Math.round(lapseNano))
   const low = chance >= ALERTS.likely && slack
   const ahead = Math.max(...quotas.map((quota) => quota.ahead))
