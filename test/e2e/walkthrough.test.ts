@@ -47,7 +47,7 @@ describe('A new user', () => {
     edit('# floors:\n#   backend: 0.5 ', 'floors:\n  backend: 0.6 ')
     edit(
       '# preferences:\n#   reasoning: { claude: 1.0, gpt: 0.9, gemini: 0.8, kimi: 0.8, local: 0.4 }',
-      'preferences:\n  chat: { claude: 0.9, kimi: 0.8, local: 0.1 }',
+      'preferences:\n  chat: { claude: 0.9, kimi: 0.6, local: 0.1 }',
     )
     policy = policy.slice(0, policy.indexOf('# rules:\n'))
     policy += `rules:

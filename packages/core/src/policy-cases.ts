@@ -98,6 +98,8 @@ function setTotals(books: Books, { totals = {} }: PolicyCase, nowMs: number): vo
       )
     }
     meter.add(nowMs, 'settled', quantityIn(meter.limit, total) - meter.settled)
+    // No record tells of it.
+    books.revision += 1
   }
 }
 

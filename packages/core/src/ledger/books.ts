@@ -41,7 +41,7 @@ export class Books {
   #repairs = 0
   /** What pacing remembers: JSON that the books keep and do not read. Not of the journal, so a replay from its beginning has none. */
   pacing: unknown
-  /** Counts changes: while it stands still, meters move only as windows pass, on quarter-hours. For reading. */
+  /** Counts changes: while it stands still, meters move only as windows pass, on quarter-hours. Whoever moves one by hand counts it too. */
   revision = 0
   /** Set while what the cells lack is being read from the journal. */
   #recalling = false
