@@ -40,7 +40,9 @@ export interface LocalTime {
   readonly dayOfMonth: number
 }
 
-const HOUR_MS = 3_600_000
+export const HOUR_MS = 3_600_000
+/** Of a UTC day: one of a time zone with daylight saving may have an hour more or less. */
+export const DAY_MS = 24 * HOUR_MS
 
 /** Whether this is the name of an IANA time zone, or `UTC`, in any case. Offsets (`+05:00`) are not names: they know no daylight saving. */
 export function isZone(name: string): boolean {

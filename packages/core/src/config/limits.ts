@@ -2,7 +2,7 @@ import type { Limit, Scope } from '../limit.ts'
 import { divideHalfUp, usdToNano, type NanoUsd } from '../money.ts'
 import type { Backend } from '../policy/policy.ts'
 import { formatWindow } from '../window-text.ts'
-import { isAnchored, type Window } from '../windows.ts'
+import { DAY_MS, isAnchored, type Window } from '../windows.ts'
 import { checkBackendName, readAmount, RESERVED_NAMES, type DeclaredBackend } from './backends.ts'
 import { nearest } from './nearest.ts'
 import { budgetsSchema, limitSchema } from './schema.ts'
@@ -147,7 +147,6 @@ function paidPerWindow(quantity: NanoUsd, paidWindow: Window, quotaWindow: Windo
   return Number(divideHalfUp(BigInt(quantity) * BigInt(meanLengthMs(quotaWindow)), BigInt(meanLengthMs(paidWindow))))
 }
 
-const DAY_MS = 86_400_000
 /** Of the Gregorian calendar: 365.2425 days. Divides by 12 without a rest. */
 const YEAR_MS = 31_556_952_000
 

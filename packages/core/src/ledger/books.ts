@@ -1,7 +1,7 @@
 import { quantityOf, type CallScope, type Quantities } from '../limit.ts'
 import { NANO_PER_USD } from '../money.ts'
 import type { Notice } from '../notices/notice.ts'
-import { QUARTER_MS, quarterOf } from '../windows.ts'
+import { DAY_MS, QUARTER_MS, quarterOf } from '../windows.ts'
 import type { BooksSnapshot, PolicyText } from './books-snapshot.ts'
 import { Cells } from './cells.ts'
 import { ImportedIds } from './imported-ids.ts'
@@ -15,7 +15,6 @@ import type { Adjustment, Hold, LedgerEntry, LedgerRecord, Observation, ReserveO
 
 export type { BooksSnapshot, PolicyText } from './books-snapshot.ts'
 
-const DAY_MS = 86_400_000
 /** How far the cells reach back beyond the longest window, for reports and the forecast's profile. */
 const HISTORY_MS = 35 * DAY_MS
 const NONE: readonly Meter[] = []

@@ -3,6 +3,7 @@ import { isoInstant } from '../instant.ts'
 import { MAX_NANO, nanoToUsd } from '../money.ts'
 import type { Quantities } from '../limit.ts'
 import type { Notice, NoticeBody } from '../notices/notice.ts'
+import { DAY_MS } from '../windows.ts'
 import type { Books } from './books.ts'
 import type { Ledger, LedgerFault, LedgerPolicy, OpenReport, Reserved, Settled, SpendRow } from './ledger.ts'
 import type { Log } from './log.ts'
@@ -12,7 +13,6 @@ import { adjustmentOf, checkAdjustment, checkImport, importedOf, MAX_CALL_NANO }
 import { adjustedEntry } from './history.ts'
 import type { AdjustOrder, Hold, ImportOrder, LedgerEntry, LedgerRecord, Observation, RefuseOrder, ReserveOrder, Settlement } from './record.ts'
 
-const DAY_MS = 86_400_000
 /** The parts of a time of day, written out: `14:30:`, `05`, `.250Z`. */
 const MINUTES = Array.from({ length: 1440 }, (_, number) => `${digits(Math.floor(number / 60), 2)}:${digits(number % 60, 2)}:`)
 const SECONDS = Array.from({ length: 60 }, (_, number) => digits(number, 2))

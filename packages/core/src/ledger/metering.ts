@@ -1,13 +1,11 @@
 import { covers, quantityOf, type CallScope, type Limit, type Quantities } from '../limit.ts'
-import { Calendar, QUARTER_MS, quarterOf, type Bounds, type CalendarWindow, type Window } from '../windows.ts'
+import { Calendar, DAY_MS, QUARTER_MS, quarterOf, type Bounds, type CalendarWindow, type Window } from '../windows.ts'
 import { CallMap } from './call-map.ts'
 import type { Cells } from './cells.ts'
 import type { LedgerPolicy } from './ledger.ts'
 import { Meter, type Standing, type Use } from './meter.ts'
 import type { HoldIndex } from './open-holds.ts'
 import type { Observation, ReserveOrder } from './record.ts'
-
-const DAY_MS = 86_400_000
 
 /** All that a meter can be folded from. The maps are the books' own and change with them. */
 export interface Past {

@@ -5,11 +5,8 @@ import { formatUsd } from '../money.ts'
 import { SCENARIOS } from '../policy/forecast.ts'
 import { chanceBelow } from '../policy/outlook.ts'
 import type { Floors } from '../policy/policy.ts'
-import { elapsedShare, type Bounds } from '../windows.ts'
+import { DAY_MS, elapsedShare, HOUR_MS, type Bounds } from '../windows.ts'
 import type { NoticeBody, Severity } from './notice.ts'
-
-const HOUR_MS = 3_600_000
-const DAY_MS = 24 * HOUR_MS
 
 export const ALERTS = {
   /** Shares of the window, of what the ledger knows of it: from here on advice, from there on an alert. */

@@ -7,12 +7,11 @@ import { spentOf } from '../policy/measures.ts'
 import type { Backend, Policy, Rule } from '../policy/policy.ts'
 import type { PreparedPolicy } from '../policy/prepare.ts'
 import type { StandingMatch } from '../policy/rule-set.ts'
-import type { Calendar } from '../windows.ts'
+import { DAY_MS, type Calendar } from '../windows.ts'
 import type { Notice, NoticeBody } from './notice.ts'
 
 /** Before any call has been seen, an ordinary one is taken to cost a cent. */
 const FIRST_ORDINARY: Quantities = { costNano: NANO_PER_USD / 100, tokens: 1_000, requests: 1 }
-const DAY_MS = 86_400_000
 const REMEMBERED_HOLDS = 101
 /** The median is worked out anew after this many holds. */
 const REFRESH_EVERY = 50
@@ -123,9 +122,10 @@ export type Tell = (kind: string, subject: string, episodeMs: number | undefined
 export function tellOccasions(view: TriggerView, standing: readonly StandingMatch[], tell: Tell): void {
   // What is to be told is found first: a function that makes a text allocates what that takes before it looks.
   for (const meter of view.meters) if (meter.limit.hard && !hasRoom(meter, view.ordinary)) limitReached(meter, view, tell)
-  for (const watched of view.watched.cloud) {
-    const share = lowShareOf(watched, view)
-    if (share !== undefined) lowRemaining(watched, share, view, tell)
+  for (const { backend, quota } of view.watched.cloud) {
+    const meter = quota === undefined ? undefined : view.meters[quota.limit]
+    const share = quota === undefined || meter === undefined ? undefined : lowShareOf(quota, meter)
+    if (meter !== undefined && share !== undefined) lowRemaining(backend, meter, share, view, tell)
   }
   cloudState(view, tell)
   for (const { rule, backend } of standing) if (rule.event.type === 'notify') tellMatch(rule, backend, view, tell)
@@ -180,18 +180,15 @@ function limitReached(meter: MeterState, view: TriggerView, tell: Tell): void {
 }
 
 /** The smaller of the shares that a quota has fallen below. */
-function lowShareOf({ quota }: WatchedBackend, { meters }: TriggerView): LowShare | undefined {
-  const meter = quota === undefined ? undefined : meters[quota.limit]
-  if (quota === undefined || meter === undefined || meter.limit.quantity === 0) return undefined
+function lowShareOf({ low, lower }: WatchedQuota, meter: MeterState): LowShare | undefined {
+  if (meter.limit.quantity === 0) return undefined
   const left = 1 - spentOf(meter)
-  if (left >= quota.low.below) return undefined
-  return left < quota.lower.below ? quota.lower : quota.low
+  if (left >= low.below) return undefined
+  return left < lower.below ? lower : low
 }
 
 /** A quota that nears its end, at the policy's share of what is left and at half of it. Work shifts by its price; nothing is blocked before the end. */
-function lowRemaining({ backend, quota }: WatchedBackend, { below, text, subject }: LowShare, view: TriggerView, tell: Tell): void {
-  const meter = view.meters[quota?.limit ?? -1]
-  if (meter === undefined) return
+function lowRemaining(backend: Backend, meter: MeterState, { below, text, subject }: LowShare, view: TriggerView, tell: Tell): void {
   const episodeMs = episodeOf(meter, view)
   const scope = meter.limit.name
   tell('low-remaining', subject, episodeMs, () => ({

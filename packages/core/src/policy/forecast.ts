@@ -1,4 +1,4 @@
-import type { Bounds } from '../windows.ts'
+import { HOUR_MS, type Bounds } from '../windows.ts'
 
 /** Demand as it was seen: plain JSON, at most a quarter of a year of it. */
 export interface DemandHistory {
@@ -51,7 +51,6 @@ export const FORECAST = {
   lowestLate: 0.03,
 }
 
-const HOUR_MS = 3_600_000
 const DAY_HOURS = 24
 const WEEK_HOURS = 168
 

@@ -246,9 +246,10 @@ export class Pacing {
     const worths = this.#worths(standings, means)
     const outlooks = outlooksOf(
       plan.limits.flatMap(({ quota, floor, backends, paid }, limit) => {
+        if (!quota) return []
         const [standing, forecast, meanDraw] = [standings[limit]!, forecasts[limit]!, means[limit]!]
         const open = openShare(backends.map((backend) => own(state.sample.columns, plan.backends[backend]!)?.values ?? []))
-        return quota ? [{ limit, standing, forecast, meanDraw, floor: Math.min(1, floor + PACING.floorMargin), open, paid }] : []
+        return [{ limit, standing, forecast, meanDraw, floor: Math.min(1, floor + PACING.floorMargin), open, paid }]
       }),
       nowMs,
       state.history.firstHour * 3_600_000,

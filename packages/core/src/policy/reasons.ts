@@ -45,8 +45,8 @@ export function reasonsLater(request: CheckedRequest, assessments: readonly Asse
 }
 
 function shortagesOf(assessments: readonly Assessment[], { meters, nowMs }: Grounds): Shortages {
-  if (!assessments.some(({ out }) => out === 'no-room')) return NO_SHORTAGES
   const short = assessments.filter(({ out }) => out === 'no-room')
+  if (short.length === 0) return NO_SHORTAGES
   return new Map(short.map((left) => [left, left.limits.map((index) => shortage(left, meters[index], nowMs)).join('; ')]))
 }
 

@@ -152,7 +152,6 @@ class CompiledRuleSet implements RuleSet {
   readonly #policy: Policy
   readonly #layout: FactLayout
   readonly #phases: readonly Phase[]
-  readonly #stands: boolean
   readonly #forbids: readonly boolean[]
   readonly #shifts: Float64Array
   readonly #indexes: ReadonlyMap<string, number>
@@ -185,7 +184,6 @@ class CompiledRuleSet implements RuleSet {
     this.#policy = policy
     this.#layout = layout
     this.#phases = rules.map((rule) => phaseOf(rule, catalogue))
-    this.#stands = this.#phases.includes('standing')
     this.#forbids = rules.map((rule) => rule.event.type === 'forbid')
     this.#shifts = Float64Array.from(rules, shiftOf)
     this.#indexes = new Map(policy.backends.map(({ name }, index) => [name, index]))
@@ -245,7 +243,7 @@ class CompiledRuleSet implements RuleSet {
   }
 
   standing(nowMs: number, meters: readonly MeterState[]): readonly StandingMatch[] {
-    if (!this.#stands) return this.#matches
+    if (this.#standingAnywhere.isEmpty && this.#standingAtBackend.isEmpty) return this.#matches
     const sheet = this.#standingSheet
     sheet.open({ nowMs, taskType: null, taskId: null, tags: NO_TAGS, inputTokens: 0 }, meters)
     this.#standingAnywhere.begin(sheet)

@@ -1,6 +1,7 @@
 import { calcPrice, type ConditionalPrice, type ModelPrice } from '@pydantic/genai-prices'
 import type { BackendKind } from '../limit.ts'
 import type { NanoUsd } from '../money.ts'
+import { DAY_MS } from '../windows.ts'
 import { createInputPrice, createPrice, FREE, UNKNOWN } from './cost.ts'
 import type { Usage } from './usage.ts'
 
@@ -50,7 +51,6 @@ export interface PriceBook {
 
 /** A model name may come from whoever calls the router: what is remembered has an end. */
 const MAX_MODELS = 10_000
-const DAY_MS = 86_400_000
 
 /**
  * Prices by the policy's own `prices:` first, else by the list of `@pydantic/genai-prices`. A local backend is free, whatever `prices:` says.
