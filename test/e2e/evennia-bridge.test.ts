@@ -4,9 +4,9 @@ import { setTimeout as sleep } from 'node:timers/promises'
 import { manualClock, openManciple, openOutsideView, repairLedger, systemClock, type Manciple } from '@manciple/core'
 import { bridgeSettings, openBridge, runBridge, type BridgeSettings, type BridgeSettingsInput } from '@manciple/evennia-adapter'
 import { test, type TestContext } from 'vitest'
-import { run } from '../../packages/cli/src/index.ts'
 import { openJsonLedger } from '../../packages/core/src/ledger/json-ledger.ts'
 import type { Ledger } from '../../packages/core/src/ledger/ledger.ts'
+import { runCaptured } from '../captured-run.ts'
 import { startFakeGame, type FakeGame } from './fake-game.ts'
 import { freshFolder, removeFolder } from './support.ts'
 
@@ -260,31 +260,27 @@ test.concurrent('`manciple evennia` runs until Ctrl-C, and says what is wrong wi
   const fake = await scene.game()
   await raise(await scene.ledger(), 1, 2)
   const ended = new AbortController()
-  let out = ''
-  let err = ''
-  const io = {
-    stdout: { write: (text: string) => (out += text) },
-    stderr: { write: (text: string) => (err += text) },
-    env: {},
-    isTTY: false,
-    columns: undefined,
-    signal: ended.signal,
-  }
   const config = join(scene.base, 'evennia.yaml')
   writeFileSync(config, `url: ${fake.url}\nledger: ${scene.ledgerFolder}\n`)
-  const code = run(['evennia', '--config', config, '--password-file', scene.passwordFile, '--latest'], io)
+  const { signal } = ended
+  const running = runCaptured(['evennia', '--config', config, '--password-file', scene.passwordFile, '--latest'], { signal })
   await until('2 notices', () => fake.model.cursor === 2)
   ended.abort()
-  expect(await code).toBe(0)
+  const { code, out, err } = await running
+  expect(code).toBe(0)
   expect(out).toMatch(/Carrying .* as manciple; Ctrl-C ends it\.\n.*Connected to model, which has notices up to 0\./)
   expect(out + err).not.toContain(PASSWORD)
-  expect(await run(['evennia', '--password-env', 'NO_SUCH_VARIABLE'], io)).toBe(2)
-  expect(err).toMatch(/error BRIDGE_PASSWORD_MISSING: There is no password in the environment variable NO_SUCH_VARIABLE/)
-  expect(await run(['evennia', '--url', 'ws://example.com/'], io)).toBe(2)
-  expect(err).toMatch(/error BRIDGE_CONFIG_INVALID: url: ws:\/\/ to another machine/)
+  const refused = async (...argv: readonly string[]): Promise<string> => {
+    const wrong = await runCaptured(['evennia', ...argv], { signal })
+    expect(wrong.code).toBe(2)
+    return wrong.err
+  }
+  expect(await refused('--password-env', 'NO_SUCH_VARIABLE')).toMatch(
+    /error BRIDGE_PASSWORD_MISSING: There is no password in the environment variable NO_SUCH_VARIABLE/,
+  )
+  expect(await refused('--url', 'ws://example.com/')).toMatch(/error BRIDGE_CONFIG_INVALID: url: ws:\/\/ to another machine/)
   chmodSync(scene.passwordFile, 0o644)
-  expect(await run(['evennia', '--password-file', scene.passwordFile], io)).toBe(2)
-  expect(err).toMatch(/error BRIDGE_PASSWORD_EXPOSED/)
+  expect(await refused('--password-file', scene.passwordFile)).toMatch(/error BRIDGE_PASSWORD_EXPOSED/)
 })
 
 async function call(router: Manciple): Promise<void> {

@@ -5,7 +5,7 @@ import { PassThrough } from 'node:stream'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { budgetsJsonSchema, parsePolicy, type Policy } from '@manciple/core'
 import { afterEach, beforeEach, describe, expect, test } from 'vitest'
-import { run } from '../index.ts'
+import { runCaptured, type Captured } from '../../../../test/captured-run.ts'
 import type { Dialogue } from '../terminal.ts'
 
 let root = ''
@@ -16,18 +16,8 @@ beforeEach(() => {
 })
 afterEach(() => rmSync(root, { recursive: true, force: true }))
 
-async function init(argv: readonly string[], dialogue?: Dialogue): Promise<{ code: number; out: string; err: string }> {
-  let out = ''
-  let err = ''
-  const io = {
-    stdout: { write: (text: string) => (out += text) },
-    stderr: { write: (text: string) => (err += text) },
-    env: {},
-    isTTY: dialogue !== undefined,
-    columns: 80,
-    ...(dialogue === undefined ? {} : { dialogue }),
-  }
-  return { code: await run(['init', file, ...argv], io), out, err }
+function init(argv: readonly string[], dialogue?: Dialogue): Promise<Captured> {
+  return runCaptured(['init', file, ...argv], { columns: 80, ...(dialogue === undefined ? {} : { isTTY: true, dialogue }) })
 }
 
 /** What was written, which `check` says nothing against. */
