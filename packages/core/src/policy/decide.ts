@@ -53,8 +53,25 @@ interface Candidate {
   readonly model: string
   /** Place of its backend in the pacing plan, which has the cloud backends alone; -1 for a local one. */
   readonly paced: number
-  /** Indexes of the limits that cover it, by the task type as limits see it. */
-  readonly covering: Map<string, readonly number[]>
+}
+
+/** A candidate as requests of one kind see it. */
+interface Choice extends Candidate {
+  readonly suits: number
+  /** Indexes of the limits that cover the call. */
+  readonly limits: readonly number[]
+  readonly local: boolean
+  /** Of a local one: whether it is asked for, or suits better than any that is paid for. */
+  readonly preferred: boolean
+}
+
+/** Requests of a task type that the policy tells apart; those of all others are of one kind. */
+interface Kind {
+  readonly taskType: string
+  /** For requests that name nothing. */
+  readonly unnamed: readonly Choice[]
+  /** For those that name only what the policy lists: few, and asked for again and again. */
+  readonly named: Map<string, readonly Choice[]>
 }
 
 /** Judges every candidate of a request. Reads totals, changes nothing. */
@@ -77,31 +94,22 @@ export interface Planner {
 export function createPlanner(policy: Policy, rules: RuleSet, prices: PriceBook): Planner {
   const backends = new Map(policy.backends.map((backend) => [backend.name, backend]))
   const cloud = policy.backends.filter(({ kind }) => kind === 'cloud')
-  const candidateOf = (backend: Backend, model: string): Candidate => ({ backend, model, paced: cloud.indexOf(backend), covering: new Map() })
+  const candidateOf = (backend: Backend, model: string): Candidate => ({ backend, model, paced: cloud.indexOf(backend) })
   const listed = policy.backends.map((backend) => backend.models.map((model) => candidateOf(backend, model)))
   const all = listed.flat().sort((a, b) => Number(a.backend.kind === 'local') - Number(b.backend.kind === 'local'))
-  const limitedTaskTypes = new Set(policy.limits.flatMap((limit) => limit.scope.taskType ?? []))
 
   function limitsOf(backend: Backend, model: string, taskType: string | null): readonly number[] {
     const call = { backend: backend.name, kind: backend.kind, model, taskType: taskType ?? '' }
     return policy.limits.flatMap((limit, index) => (covers(limit.scope, call) ? [index] : []))
   }
 
-  function covering(candidate: Candidate, taskType: string | null): readonly number[] {
-    const key = taskType !== null && limitedTaskTypes.has(taskType) ? taskType : ''
-    let found = candidate.covering.get(key)
-    if (found === undefined) candidate.covering.set(key, (found = limitsOf(candidate.backend, candidate.model, key)))
-    return found
-  }
-
-  function assess(candidate: Candidate, { request, meters, nowMs, paced }: Asked, suits: number, whole: Rank): Assessment {
-    const { backend, model } = candidate
+  function assess(candidate: Choice, { request, meters, nowMs, paced }: Asked, whole: Rank): Assessment {
+    const { backend, model, suits, limits } = candidate
     const asked = request.maxOutputTokens ?? policy.maxOutputTokens
     const price = prices.price(backend, model, nowMs)
     if (!isPriced(price, asked)) return outOf(candidate, asked, suits, 'price-unknown')
     const toll = paced === undefined || candidate.paced < 0 ? 0 : paced.toll(candidate.paced, price, request, asked)
     const score = suits - toll
-    const limits = covering(candidate, request.taskType)
     let bound = boundOf(price, request, asked)
     let maxOutputTokens = asked
     if (!fits(limits, meters, bound)) {
@@ -129,37 +137,52 @@ export function createPlanner(policy: Policy, rules: RuleSet, prices: PriceBook)
     cloudClosed: boolean,
     paced: PacedScores | undefined,
   ): readonly Assessment[] {
-    const row = request.taskType === null ? undefined : policy.preferences.get(request.taskType)
-    const candidates = candidatesOf(request)
-    let bestCloud = 0
-    for (const { backend } of candidates) if (backend.kind === 'cloud') bestCloud = Math.max(bestCloud, suitability(backend, request.backend, row))
+    const choices = choicesOf(request)
     rules.begin({ nowMs, taskType: request.taskType, taskId: request.taskId, tags: request.tags, inputTokens: request.inputTokens }, meters)
     paced?.begin(request)
     const localJoins = paced?.shortage === true && !request.pinned
     const asked = { request, meters, nowMs, paced }
     const assessments: Assessment[] = []
-    for (const candidate of candidates) {
-      const local = candidate.backend.kind === 'local'
-      if (!local && cloudClosed) continue
-      const suits = suitability(candidate.backend, request.backend, row)
-      const preferred = local && (request.backend === candidate.backend.name || (row?.has(candidate.backend.name) === true && suits > bestCloud))
-      assessments.push(assess(candidate, asked, suits, local && !preferred && !localJoins ? RANK.local : RANK.whole))
+    for (const choice of choices) {
+      if (!choice.local && cloudClosed) continue
+      assessments.push(assess(choice, asked, choice.local && !choice.preferred && !localJoins ? RANK.local : RANK.whole))
     }
     return assessments
   }
 
-  /** Orders for requests that name only what the policy lists: few, and asked for again and again. */
-  const orders = new Map<string, readonly Candidate[]>()
+  function kindOf(taskType: string): Kind {
+    return { taskType, unnamed: choices(all, undefined, taskType), named: new Map() }
+  }
 
-  function candidatesOf(request: CheckedRequest): readonly Candidate[] {
-    if (request.backend === undefined && request.model === undefined && request.candidates === undefined) return all
-    if (request.candidates !== undefined) return order(request)
+  /** By task type. */
+  const kinds = new Map([...policy.preferences.keys(), ...policy.limits.flatMap(({ scope }) => scope.taskType ?? [])].map((type) => [type, kindOf(type)]))
+  const otherKind = kindOf('')
+
+  function choicesOf(request: CheckedRequest): readonly Choice[] {
+    const { taskType, unnamed, named } = (request.taskType === null ? undefined : kinds.get(request.taskType)) ?? otherKind
+    if (request.backend === undefined && request.model === undefined && request.candidates === undefined) return unnamed
+    if (request.candidates !== undefined) return choices(order(request), request.backend, taskType)
     const key = `${request.backend ?? ''}\n${request.model ?? ''}\n${request.pinned}`
-    const found = orders.get(key)
+    const found = named.get(key)
     if (found !== undefined) return found
-    const made = order(request)
-    if (made.every((candidate) => all.includes(candidate))) orders.set(key, made)
+    const candidates = order(request)
+    const made = choices(candidates, request.backend, taskType)
+    // Names of models that the policy does not list have no end.
+    if (candidates.every((candidate) => all.includes(candidate))) named.set(key, made)
     return made
+  }
+
+  /** @param named the backend that the request names. */
+  function choices(candidates: readonly Candidate[], named: string | undefined, taskType: string): readonly Choice[] {
+    const row = policy.preferences.get(taskType)
+    const bestCloud = Math.max(0, ...candidates.map(({ backend }) => (backend.kind === 'cloud' ? suitability(backend, named, row) : 0)))
+    return candidates.map((candidate): Choice => {
+      const { backend, model } = candidate
+      const suits = suitability(backend, named, row)
+      const local = backend.kind === 'local'
+      const preferred = local && (named === backend.name || (row?.has(backend.name) === true && suits > bestCloud))
+      return { ...candidate, suits, limits: limitsOf(backend, model, taskType), local, preferred }
+    })
   }
 
   /** What the request names first, then other models of that backend, then the rest; local last. */
