@@ -7,19 +7,19 @@ import type { PreparedPolicy } from '../policy/prepare.ts'
 import type { Bus } from './bus.ts'
 import { LastLook } from './last-look.ts'
 import { lastCloudState, type Notice, type NoticeBody } from './notice.ts'
-import { OrdinaryCall, tellMatch, tellOccasions, watch, type Tell, type TriggerView, type Watched } from './triggers.ts'
+import { OrdinaryCall, tellMatch, tellOccasions, watch, type Teller, type TriggerView, type Watched } from './triggers.ts'
 
 /** A dispatch rule that matches call after call is looked at once in this span of ledger time: a new episode is told this much late at most. */
 const LOOK_MS = 30_000
 
 /** Raises notices: into the ledger first, then to whoever listens. Never throws into a dispatch. */
-export class Notifier {
+export class Notifier implements Teller {
   readonly #ledger: Ledger
   readonly #bus: Bus
   readonly #ordinary = new OrdinaryCall()
   readonly #onError: (error: unknown) => void
   /** The episode that each kind and subject was last told in: what has been told costs one look-up. */
-  readonly #told = new Map<string, Map<string, number | null>>()
+  readonly #told = new Map<string, Map<string, number | undefined>>()
   /** The latest `local-only` or `restored`. */
   #cloudState: Notice | undefined
   /** When a rule that matched for a backend was last looked at. */
@@ -49,6 +49,14 @@ export class Notifier {
     this.#cloudState = lastCloudState(this.#ledger.notices.slice(-1)) ?? this.#cloudState
   }
 
+  isNew(kind: string, subject: string, episodeMs: number | undefined): boolean {
+    let told = this.#told.get(kind)
+    if (told === undefined) this.#told.set(kind, (told = new Map()))
+    if (told.has(subject) && told.get(subject) === episodeMs) return false
+    told.set(subject, episodeMs)
+    return true
+  }
+
   /** Remembers the size of an ordinary cloud call. */
   saw(hold: Quantities): void {
     this.#ordinary.saw(hold)
@@ -68,7 +76,7 @@ export class Notifier {
       // An announced reset is looked at again, and so is what moves with every second.
       if (this.#last.same(prepared, this.#ledger.revision, nowMs) && !rules.standingByTime && this.#cloudState?.kind !== 'local-only') return
       const view = this.#view(prepared, nowMs)
-      tellOccasions(view, rules.standing(nowMs, view.meters), this.#tellAt(nowMs))
+      tellOccasions(view, rules.standing(nowMs, view.meters), this)
     } catch (error) {
       this.ruleFault(error, nowMs)
     }
@@ -85,7 +93,7 @@ export class Notifier {
     if (looked === undefined) this.#lookedAt.set(rule, (looked = new Map()))
     if (nowMs - (looked.get(backend) ?? Number.NEGATIVE_INFINITY) < LOOK_MS) return
     looked.set(backend, nowMs)
-    tellMatch(rule, backend, this.#view(prepared, nowMs), this.#tellAt(nowMs))
+    tellMatch(rule, backend, this.#view(prepared, nowMs), this)
   }
 
   /** A rule could not be evaluated: dispatches go local until it can. */
@@ -103,16 +111,6 @@ export class Notifier {
       },
       nowMs,
     )
-  }
-
-  #tellAt(nowMs: number): Tell {
-    return (kind, subject, episodeMs, body) => {
-      let told = this.#told.get(kind)
-      if (told === undefined) this.#told.set(kind, (told = new Map()))
-      if (told.get(subject) === (episodeMs ?? null)) return
-      told.set(subject, episodeMs ?? null)
-      this.post(body(), nowMs)
-    }
   }
 
   #view(prepared: PreparedPolicy, nowMs: number): TriggerView {

@@ -111,28 +111,31 @@ export interface TriggerView {
   readonly lastCloudState: Notice | undefined
 }
 
-/**
- * Takes something to tell, once per episode. The text is made only when it has not been told yet: most of it has been.
- * @param subject what it is about; with the kind, what is told once per episode.
- * @param episodeMs when the episode began or, of `local-only`, ends: ms since the epoch. Undefined: it lasts as long as the policy.
- */
-export type Tell = (kind: string, subject: string, episodeMs: number | undefined, body: () => NoticeBody) => void
+/** Tells each occasion once per episode. Most have been told: they cost a look-up, and no text is made. */
+export interface Teller {
+  /**
+   * Whether it is still to be told; from then on it counts as told.
+   * @param subject what it is about; with the kind, what is told once per episode.
+   * @param episodeMs when the episode began or, of `local-only`, ends: ms since the epoch. Undefined: it lasts as long as the policy.
+   */
+  isNew(kind: string, subject: string, episodeMs: number | undefined): boolean
+  post(body: NoticeBody, nowMs: number): void
+}
 
 /** Tells all that there is to tell now. Runs after each settle. */
-export function tellOccasions(view: TriggerView, standing: readonly StandingMatch[], tell: Tell): void {
-  // What is to be told is found first: a function that makes a text allocates what that takes before it looks.
-  for (const meter of view.meters) if (meter.limit.hard && !hasRoom(meter, view.ordinary)) limitReached(meter, view, tell)
+export function tellOccasions(view: TriggerView, standing: readonly StandingMatch[], teller: Teller): void {
+  for (const meter of view.meters) if (meter.limit.hard && !hasRoom(meter, view.ordinary)) limitReached(meter, view, teller)
   for (const { backend, quota } of view.watched.cloud) {
     const meter = quota === undefined ? undefined : view.meters[quota.limit]
     const share = quota === undefined || meter === undefined ? undefined : lowShareOf(quota, meter)
-    if (meter !== undefined && share !== undefined) lowRemaining(backend, meter, share, view, tell)
+    if (meter !== undefined && share !== undefined) lowRemaining(backend, meter, share, view, teller)
   }
-  cloudState(view, tell)
-  for (const { rule, backend } of standing) if (rule.event.type === 'notify') tellMatch(rule, backend, view, tell)
+  cloudState(view, teller)
+  for (const { rule, backend } of standing) if (rule.event.type === 'notify') tellMatch(rule, backend, view, teller)
 }
 
 /** Of a rule whose event is `notify`. */
-export function tellMatch(rule: Rule, backend: Backend | undefined, view: TriggerView, tell: Tell): void {
+export function tellMatch(rule: Rule, backend: Backend | undefined, view: TriggerView, teller: Teller): void {
   const { params } = rule.event
   const kind = params.kind ?? 'rule'
   const meter = meterNamed(view, params.limit ?? backend?.quota)
@@ -140,14 +143,18 @@ export function tellMatch(rule: Rule, backend: Backend | undefined, view: Trigge
   const episodeMs = meter === undefined ? episodeOfTotal(view) : episodeOf(meter, view)
   const subject = params.kind === undefined ? rule.name : scope
   const text = params.message ?? rule.name
-  tell(kind, subject, episodeMs, () => ({
-    severity: params.severity ?? 'info',
-    kind,
-    scope,
-    episode: `${subject}@${isoInstant(episodeMs)}`,
-    text: meter === undefined ? text : `${text}: ${standingOf(meter, view)}`,
-    data: { rule: rule.name, ...(meter === undefined ? {} : figures(meter)) },
-  }))
+  if (!teller.isNew(kind, subject, episodeMs)) return
+  teller.post(
+    {
+      severity: params.severity ?? 'info',
+      kind,
+      scope,
+      episode: `${subject}@${isoInstant(episodeMs)}`,
+      text: meter === undefined ? text : `${text}: ${standingOf(meter, view)}`,
+      data: { rule: rule.name, ...(meter === undefined ? {} : figures(meter)) },
+    },
+    view.nowMs,
+  )
 }
 
 /** An anchored window is one episode; a rolling one, which never ends, has one a day. */
@@ -166,17 +173,21 @@ function startOfDay({ watched, nowMs }: TriggerView): number {
   return watched.calendar.bounds({ kind: 'day' }, nowMs).startMs
 }
 
-function limitReached(meter: MeterState, view: TriggerView, tell: Tell): void {
+function limitReached(meter: MeterState, view: TriggerView, teller: Teller): void {
   const { name } = meter.limit
   const episodeMs = episodeOf(meter, view)
-  tell('limit-reached', name, episodeMs, () => ({
-    severity: 'warning',
-    kind: 'limit-reached',
-    scope: name,
-    episode: `${name}@${isoInstant(episodeMs)}`,
-    text: `${name} is reached: ${standingOf(meter, view)}`,
-    data: figures(meter),
-  }))
+  if (!teller.isNew('limit-reached', name, episodeMs)) return
+  teller.post(
+    {
+      severity: 'warning',
+      kind: 'limit-reached',
+      scope: name,
+      episode: `${name}@${isoInstant(episodeMs)}`,
+      text: `${name} is reached: ${standingOf(meter, view)}`,
+      data: figures(meter),
+    },
+    view.nowMs,
+  )
 }
 
 /** The smaller of the shares that a quota has fallen below. */
@@ -188,41 +199,49 @@ function lowShareOf({ low, lower }: WatchedQuota, meter: MeterState): LowShare |
 }
 
 /** A quota that nears its end, at the policy's share of what is left and at half of it. Work shifts by its price; nothing is blocked before the end. */
-function lowRemaining(backend: Backend, meter: MeterState, { below, text, subject }: LowShare, view: TriggerView, tell: Tell): void {
+function lowRemaining(backend: Backend, meter: MeterState, { below, text, subject }: LowShare, view: TriggerView, teller: Teller): void {
   const episodeMs = episodeOf(meter, view)
   const scope = meter.limit.name
-  tell('low-remaining', subject, episodeMs, () => ({
-    severity: 'warning',
-    kind: 'low-remaining',
-    scope,
-    episode: `${scope}@${isoInstant(episodeMs)} ${text}`,
-    text: `${backend.name}: less than ${text} of its quota is left; work shifts to others, nothing is blocked: ${standingOf(meter, view)}`,
-    data: { ...figures(meter), below },
-  }))
+  if (!teller.isNew('low-remaining', subject, episodeMs)) return
+  teller.post(
+    {
+      severity: 'warning',
+      kind: 'low-remaining',
+      scope,
+      episode: `${scope}@${isoInstant(episodeMs)} ${text}`,
+      text: `${backend.name}: less than ${text} of its quota is left; work shifts to others, nothing is blocked: ${standingOf(meter, view)}`,
+      data: { ...figures(meter), below },
+    },
+    view.nowMs,
+  )
 }
 
 /**
  * `local-only` while no cloud backend has room for an ordinary call, `restored` when one has again.
  * Holds do not count: they come back, and a burst of them must not look like an empty purse.
  */
-function cloudState(view: TriggerView, tell: Tell): void {
+function cloudState(view: TriggerView, teller: Teller): void {
   const { lastCloudState } = view
   const open = openBackend(view)
   if (open === undefined && view.watched.cloud.length > 0) {
     const reset = resetOfAll(view)
-    if (lastCloudState?.kind !== 'local-only' || !stillTrue(lastCloudState, reset, view.nowMs)) localOnly(view, reset, tell)
-  } else if (lastCloudState?.kind === 'local-only') restored(open, lastCloudState, tell)
+    if (lastCloudState?.kind !== 'local-only' || !stillTrue(lastCloudState, reset, view.nowMs)) localOnly(view, reset, teller)
+  } else if (lastCloudState?.kind === 'local-only') restored(open, lastCloudState, view, teller)
 }
 
-function restored(open: Backend | undefined, { number, episode }: Notice, tell: Tell): void {
-  tell('restored', 'total', number, () => ({
-    severity: 'info',
-    kind: 'restored',
-    scope: 'total',
-    episode,
-    text: `Cloud budget restored: ${open?.name ?? 'a cloud backend'} has room again`,
-    data: { backend: open?.name ?? null },
-  }))
+function restored(open: Backend | undefined, { number, episode }: Notice, view: TriggerView, teller: Teller): void {
+  if (!teller.isNew('restored', 'total', number)) return
+  teller.post(
+    {
+      severity: 'info',
+      kind: 'restored',
+      scope: 'total',
+      episode,
+      text: `Cloud budget restored: ${open?.name ?? 'a cloud backend'} has room again`,
+      data: { backend: open?.name ?? null },
+    },
+    view.nowMs,
+  )
 }
 
 /** Whether what was announced need not be said anew: its reset lies ahead, and has not moved by a day or more, as it does when a month runs out after a day. */
@@ -232,17 +251,21 @@ function stillTrue({ data }: Notice, reset: number | undefined, nowMs: number): 
   return nowMs < announced && reset !== undefined && reset < announced + DAY_MS
 }
 
-function localOnly(view: TriggerView, reset: number | undefined, tell: Tell): void {
+function localOnly(view: TriggerView, reset: number | undefined, teller: Teller): void {
   const { timezone, version } = view.watched.policy
   const until = (): string => (reset === undefined ? 'a limit is raised' : formatInstant(reset, timezone))
-  tell('local-only', 'total', reset, () => ({
-    severity: 'alert',
-    kind: 'local-only',
-    scope: 'total',
-    episode: reset === undefined ? `policy ${version}` : `until ${isoInstant(reset)}`,
-    text: `Cloud budget exhausted, operating local-only until ${until()}`,
-    data: { reset: reset === undefined ? null : isoInstant(reset), timezone },
-  }))
+  if (!teller.isNew('local-only', 'total', reset)) return
+  teller.post(
+    {
+      severity: 'alert',
+      kind: 'local-only',
+      scope: 'total',
+      episode: reset === undefined ? `policy ${version}` : `until ${isoInstant(reset)}`,
+      text: `Cloud budget exhausted, operating local-only until ${until()}`,
+      data: { reset: reset === undefined ? null : isoInstant(reset), timezone },
+    },
+    view.nowMs,
+  )
 }
 
 /** The first cloud backend with room for an ordinary call. */
