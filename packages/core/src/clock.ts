@@ -72,7 +72,7 @@ interface Repeating {
 export function manualClock(startMs: number): ManualClock {
   let monotonicMs = 0
   let wallAheadMs = startMs
-  const repeating = new Set<Repeating>()
+  let repeating: readonly Repeating[] = []
   /** The one that falls due next: most steps reach none. */
   let next: Repeating | undefined
   const findNext = (): void => {
@@ -84,10 +84,10 @@ export function manualClock(startMs: number): ManualClock {
     monotonicMs: () => monotonicMs,
     every: (periodMs, task) => {
       const entry = { dueMs: monotonicMs + periodMs, periodMs, task }
-      repeating.add(entry)
+      repeating = [...repeating, entry]
       findNext()
       return () => {
-        repeating.delete(entry)
+        repeating = repeating.filter((other) => other !== entry)
         findNext()
       }
     },

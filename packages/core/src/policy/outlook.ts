@@ -128,8 +128,15 @@ function pacedEnds(scenario: number, quotas: readonly QuotaView[]): readonly num
 
 /** Share of the requests of a sample that may go to one of these backends. @param columns of each: what it takes by request; null where that may not go there. */
 export function openShare(columns: readonly (readonly (number | null)[])[]): number {
-  const [first = []] = columns
-  return first.filter((_, request) => columns.some((column) => typeof column[request] === 'number')).length / Math.max(1, first.length)
+  const requests = columns[0]?.length ?? 0
+  let open = 0
+  for (let request = 0; request < requests; request += 1) if (goesSomewhere(columns, request)) open += 1
+  return open / Math.max(1, requests)
+}
+
+function goesSomewhere(columns: readonly (readonly (number | null)[])[], request: number): boolean {
+  for (const column of columns) if (typeof column[request] === 'number') return true
+  return false
 }
 
 /** The share of the calls so far that went to a quota, as if each had been a mean one. */
