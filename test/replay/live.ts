@@ -10,6 +10,7 @@ export interface LiveRun {
 }
 
 const QUARTER_MS = 900_000
+const DAY_MS = 86_400_000
 
 interface Ending {
   readonly endMs: number
@@ -19,7 +20,8 @@ interface Ending {
 
 /** The same calls through `openManciple`, `decide` and `settle`, as a host would: it waits for each, and what is done beside the calls is done before the next. */
 export async function runLive(policy: string, calls: readonly TraceCall[]): Promise<LiveRun> {
-  const startMs = Math.floor((calls[0]?.atMs ?? 0) / QUARTER_MS) * QUARTER_MS
+  // A replay takes the first day as watched from its start: else its windows would be judged by a part.
+  const startMs = Math.floor((calls[0]?.atMs ?? 0) / DAY_MS) * DAY_MS
   const clock = manualClock(startMs)
   const manciple = await openManciple({ config: { text: policy }, ledger: 'memory', clock })
   const outcomes = new Map<string, readonly [string | null, number]>()

@@ -36,8 +36,8 @@ function traceFile(name: string, calls: readonly TraceCall[]): string {
   return path
 }
 
-test('a replay decides each call, and tells each notice, as a live router does', { timeout: 60_000 }, async () => {
-  const calls = makeCalls(900, 8, 1)
+test.for([1, 3, 4])('a replay decides each call, and tells each notice, as a live router does (%i)', { timeout: 60_000 }, async (seed) => {
+  const calls = makeCalls(900, 8, seed)
   const replayed = new Map<string, readonly [string | null, number]>()
   const report = await replayTrace({ trace: calls, config, onCall: ({ id, backend, cost_usd: cost }) => replayed.set(id, [backend, cost]) })
   const live = await runLive(POLICY, calls)

@@ -13,8 +13,8 @@ import type { Outlook } from './policy/outlook.ts'
 import { lookAhead, outlooksByName } from './policy/look-ahead.ts'
 import { pacedReasons, type PacedReason } from './policy/paced-reasons.ts'
 import { PacedScores } from './policy/paced-scores.ts'
-import { emptyPacingState, Pacing, type PacingPlan, type PacingState } from './policy/pacing.ts'
-import { pacingPlanOf } from './policy/pacing-plan.ts'
+import { emptyPacingState, Pacing, type PacingState } from './policy/pacing.ts'
+import { pacingPlanOf, type PacingPlan } from './policy/pacing-plan.ts'
 import type { Policy } from './policy/policy.ts'
 
 /** What pacing remembers over reloads and restarts, in the ledger's checkpoint: JSON, changed in place. To lose it is to learn anew. */

@@ -21,7 +21,7 @@ export interface Forecast {
 
 /** What prices are made for. */
 export interface HedgedForecast extends Forecast {
-  /** As {@link Forecast.scenarios}, but the lowest lies further out: see `FORECAST.lowestLate`. */
+  /** As {@link Forecast.scenarios}, but the lowest lies further out: see `FORECAST.lowestEarly`. */
   readonly hedged: readonly number[]
 }
 
@@ -43,12 +43,13 @@ export const FORECAST = {
   steadyDays: 12.6,
   /** Days that count as recent, and how far (log) the demand of the next ones may be from theirs. */
   recentDays: 1,
-  recentSpread: 1.2,
+  recentSpread: 0.8,
   /** Without history: people buy about what they need. Demand ÷ what the quotas can take, and its spread (log). */
   capacityRatio: 1.2,
   capacitySpread: 0.6,
-  /** The quantile that stands for little demand where prices are made falls from a tenth at the start of a window to this at its end: the nearer the end, the less can be made good when it falls silent. */
-  lowestLate: 0.03,
+  /** The quantile that stands for little demand where prices are made, at the start of a window and at its end: the nearer the end, the less can be made good when it falls silent. Far out at a modest `PACING.lapseWorth`, rather than near at twice that worth: where there is more work than quotas take, that leaves less unused and serves more. */
+  lowestEarly: 0.03,
+  lowestLate: 0.006,
 }
 
 const DAY_HOURS = 24
@@ -132,7 +133,7 @@ export class Forecaster {
       aheadBursts: bursts * (1 - share),
       share,
       recent: this.#recent(endMs, ahead),
-      lowest: SCENARIOS[0]! + ((FORECAST.lowestLate - SCENARIOS[0]!) * (nowMs - startMs)) / (endMs - startMs),
+      lowest: FORECAST.lowestEarly + ((FORECAST.lowestLate - FORECAST.lowestEarly) * (nowMs - startMs)) / (endMs - startMs),
     })
   }
 

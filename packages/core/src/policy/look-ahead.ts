@@ -1,6 +1,7 @@
 import type { LimitStanding } from './horizon.ts'
 import type { Outlook } from './outlook.ts'
-import { Pacing, type PacingPlan, type PacingState } from './pacing.ts'
+import { Pacing, type PacingState } from './pacing.ts'
+import type { PacingPlan } from './pacing-plan.ts'
 
 /** What the quotas of a plan are heading for as of now, by the name of the limit. Changes nothing. Empty while no request has been seen. */
 export function lookAhead(plan: PacingPlan, state: PacingState, standings: readonly LimitStanding[], nowMs: number): ReadonlyMap<string, Outlook> {

@@ -1,6 +1,26 @@
+import type { Unit } from '../limit.ts'
 import { NANO_PER_USD } from '../money.ts'
-import type { PacedLimit, PacingPlan } from './pacing.ts'
 import type { Policy } from './policy.ts'
+
+/** A limit as pacing sees it. */
+export interface PacedLimit {
+  readonly name: string
+  readonly unit: Unit
+  /** The backends that draw on it, as indexes. */
+  readonly backends: readonly number[]
+  /** Whether it is a backend's quota: what is left lapses. */
+  readonly quota: boolean
+  /** Share of the quota that must be used; 0 for other limits. */
+  readonly floor: number
+  /** What is paid for a window of it, nano-USD: weighs what would lapse. */
+  readonly paid: number
+}
+
+/** What paces: backends and limits by index, in order of declaration. */
+export interface PacingPlan {
+  readonly backends: readonly string[]
+  readonly limits: readonly PacedLimit[]
+}
 
 /**
  * What of a policy is paced: its cloud backends, and the limits that bound them as a whole. Undefined where nothing is: it has no quota, or its floors are both 0, which says that nothing has to be used.

@@ -1,7 +1,8 @@
 import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
 import type { Quantities, Unit } from '../limit.ts'
-import { emptyPacingState, Pacing, PACING, type PacedLimit, type PacingState } from './pacing.ts'
+import { emptyPacingState, Pacing, PACING, type PacingState } from './pacing.ts'
+import type { PacedLimit } from './pacing-plan.ts'
 import type { LimitStanding } from './horizon.ts'
 
 const DAY_MS = 86_400_000
@@ -150,6 +151,22 @@ describe('pacing', () => {
     const scarce = pacing.toll(0, call)
     run(pacing.solve([week(0), month], nowMs, [0, 0]))
     expect(scarce).toBeGreaterThan(pacing.toll(0, call))
+  })
+
+  it('draws more work to what would lapse with a week than with a month, and no more than that to what would with five hours', () => {
+    const quantity = 1_000_000_000_000
+    const subsidyOver = (days: number): number => {
+      const pacing = new Pacing({ backends: ['claude'], limits: [{ name: 'q', unit: 'usd', backends: [0], quota: true, floor: 0, paid: quantity }] })
+      for (let i = 0; i < 50; i += 1) pacing.observe(START_MS + i, [0.9], [{ costNano: 1_000_000, tokens: 1_000, requests: 1 }], 0.4)
+      run(pacing.solve([{ quantity, used: 0, bounds: { startMs: START_MS, endMs: START_MS + days * DAY_MS } }], START_MS + 0.98 * days * DAY_MS, [0]))
+      return pacing.toll(0, { costNano: 1_000_000, tokens: 1_000, requests: 1 })
+    }
+    const [month, year, week, hours] = [30, 365, 7, 5 / 24].map(subsidyOver)
+    expect(month).toBeLessThan(-0.8 * PACING.lapseWorth)
+    expect(year).toBeLessThan(-0.8 * PACING.lapseWorth)
+    expect(week).toBeLessThan(1.5 * month!)
+    expect(hours).toBeLessThan(week!)
+    expect(hours).toBeGreaterThan(-PACING.lapseWorthMost * PACING.lapseWorth)
   })
 
   it('expects of a call what calls of its task type and size brought', () => {

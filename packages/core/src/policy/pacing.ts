@@ -1,9 +1,11 @@
 import { quantityOf, type Quantities, type Unit } from '../limit.ts'
+import { DAY_MS, type Bounds } from '../windows.ts'
 import { demandByPeriod, forecastAll } from './demand.ts'
 import { countDemand, emptyHistory, Forecaster, SCENARIOS, type DemandHistory } from './forecast.ts'
 import { horizonOf, type Horizon, type LimitStanding } from './horizon.ts'
 import { openShare, outlooksOf, type Outlook } from './outlook.ts'
 import { learnOutputShare, outputShareOf, type OutputShares } from './output-shares.ts'
+import type { PacedLimit, PacingPlan } from './pacing-plan.ts'
 import { improvePrices, spread, weigh, type Allowance, type Sample } from './shadow-prices.ts'
 
 export const PACING = {
@@ -16,36 +18,18 @@ export const PACING = {
   /** Prices are worked out anew at most so often … */
   solveEveryMs: 3_600_000,
   /** … and only after so many decisions, so that a decision's part of the work stays small; at the latest after six hours. */
-  solveAfterDecisions: 256,
+  solveAfterDecisions: 512,
   solveAtLatestMs: 6 * 3_600_000,
   /** Calls over which the truth ÷ the estimate of a backend is averaged. */
   learningMemory: 500,
-  /** What a mean request's use of quotas is worth where they would lapse down to the floor (in suitability): the subsidy for ordinary under-use. Where less would lapse it is less: `PRICES.growth`. */
-  lapseWorth: 2,
+  /** What a mean request's use of quotas of a month is worth where they would lapse down to the floor (in suitability): the subsidy for ordinary under-use. Where less would lapse it is less: `PRICES.growth`. */
+  lapseWorth: 1.1,
+  /** Of a shorter window it is worth more, by the square root of how much shorter, up to so many times: of a week far less can be foreseen than of a month, and it ends four times as often. */
+  lapseWorthMost: 2,
   /** … and on top of that where a floor is in danger. */
   floorWorth: 6,
   /** What a floor aims at above itself: forecasts err. */
   floorMargin: 0.012,
-}
-
-/** A limit as pacing sees it. */
-export interface PacedLimit {
-  readonly name: string
-  readonly unit: Unit
-  /** The backends that draw on it, as indexes. */
-  readonly backends: readonly number[]
-  /** Whether it is a backend's quota: what is left lapses. */
-  readonly quota: boolean
-  /** Share of the quota that must be used; 0 for other limits. */
-  readonly floor: number
-  /** What is paid for a window of it, nano-USD: weighs what would lapse. */
-  readonly paid: number
-}
-
-/** What paces: backends and limits by index, in order of declaration. */
-export interface PacingPlan {
-  readonly backends: readonly string[]
-  readonly limits: readonly PacedLimit[]
 }
 
 interface MeanDraw {
@@ -270,7 +254,7 @@ export class Pacing {
         return {
           full: (capacity - used) / draws,
           floor: Math.max(0, target * capacity - used) / draws,
-          worth: PACING.lapseWorth * worths[limit]!,
+          worth: lapseWorth(standings[limit]!.bounds) * worths[limit]!,
           floorWorth: PACING.floorWorth,
         }
       })
@@ -387,6 +371,10 @@ export class Pacing {
       amounts,
     }
   }
+}
+
+function lapseWorth({ startMs, endMs }: Bounds): number {
+  return PACING.lapseWorth * Math.min(PACING.lapseWorthMost, Math.max(1, Math.sqrt((30 * DAY_MS) / (endMs - startMs))))
 }
 
 /** Names come from policies and requests: `constructor` must not find what every object has. */
