@@ -24,6 +24,19 @@ function edit(from: string, to: string): void {
   writeFileSync(file, policy)
 }
 
+/** What a message proposes is taken as it is, where it says: a word or an amount to write, or how far to indent. */
+function mended(text: string, mistake: string): string {
+  const [, line = '', column = ''] = /budgets\.yaml:(\d+):(\d+):/.exec(mistake) ?? []
+  const lines = text.split('\n')
+  const at = Number(line) - 1
+  const old = lines[at] ?? ''
+  const spaces = /^ {2}expected: (\d+) spaces/m.exec(mistake)?.[1]
+  const meant = /^ {2}hint: +(?:did you mean|write) `?([\w.,/]+)`?\??$/m.exec(mistake)?.[1] ?? ''
+  const head = old.slice(0, Number(column) - 1)
+  lines[at] = spaces === undefined ? head + old.slice(head.length).replace(/^[\w.,/]*\w/, meant) : ' '.repeat(Number(spaces)) + old.trimStart()
+  return lines.join('\n')
+}
+
 beforeAll(() => {
   root = mkdtempSync(join(tmpdir(), 'walkthrough-'))
   file = join(root, 'budgets.yaml')
@@ -65,25 +78,28 @@ describe('A new user', () => {
     expect(out).toMatch(/# line \d+\n- name: chat goes to kimi\n/)
   })
 
-  it('breaks it in three ways, and mends each by what the message says', async () => {
-    edit('kimi: 40.00/month', 'kimmi: 40.00/month')
-    edit('  backend: 0.6 ', '  backend: 60 ')
-    edit('operator: equal, value: chat', 'operator: equals, value: chat')
+  it.each([
+    [
+      'names and numbers',
+      [
+        ['kimi: 40.00/month', 'kimmi: 40.00/month'],
+        ['  backend: 0.6 ', '  backend: 60 '],
+        ['operator: equal, value: chat', 'operator: equals, value: chat'],
+      ],
+    ],
+    ['an amount', [['kimi: 40.00/month', 'kimi: 40,00/month']]],
+    ['the layout', [['    kimi: 40.00/month', '   kimi: 40.00/month']]],
+  ])('breaks it by %s, and mends it by what the message says and nothing else', async (_, breaks) => {
+    const whole = policy
+    for (const [from = '', to = ''] of breaks) edit(from, to)
     const { code, out } = await manciple('check', file)
     expect(code).toBe(1)
-    expect(out).toContain('3 mistakes: this file would be refused whole.')
-    const mistakes = [...out.matchAll(/^.*budgets\.yaml:(\d+):(\d+): .*\n.*\n.*\^\n {2}found: .*\n {2}expected: .*\n {2}hint: +did you mean (.*)\?$/gm)]
-    expect(mistakes.map(([, , , meant]) => meant)).toEqual(['`kimi`', '0.6', 'equal'])
-    // Each stands where it says, and what it proposes is taken as it is.
-    const lines = policy.split('\n')
-    for (const [, line = '', column = '', meant = ''] of mistakes) {
-      const at = Number(line) - 1
-      const text = lines[at] ?? ''
-      const head = text.slice(0, Number(column) - 1)
-      lines[at] = head + text.slice(head.length).replace(/^[\w.]+/, meant.replaceAll('`', ''))
-    }
-    policy = lines.join('\n')
+    expect(out).toContain(`${breaks.length} mistake${breaks.length === 1 ? '' : 's'}: this file would be refused whole.`)
+    const mistakes = out.split('\n\n').filter((mistake) => /^.*budgets\.yaml:\d+:\d+: .*\n.*\n.*\^\n {2}found: .*\n {2}expected: /.test(mistake))
+    expect(mistakes).toHaveLength(breaks.length)
+    policy = mistakes.reduce(mended, policy)
     writeFileSync(file, policy)
+    expect(policy).toBe(whole)
     expect(await manciple('check', file)).toMatchObject({ code: 0, out: expect.stringMatching(/^ok: 5 limits/) })
   })
 

@@ -29,7 +29,7 @@ const COMMANDS: readonly {
   { name: 'budget', argv: ['--ledger', 'ledger'] },
   { name: 'watch', argv: ['--ledger', 'ledger'], json: 'lines', endless: true },
   { name: 'history', argv: ['--ledger', 'ledger', '--latest'] },
-  { name: 'explain', argv: ['--ledger', 'ledger', '--latest', 'ENTRY'] },
+  { name: 'explain', argv: ['--ledger', 'ledger', 'ENTRY'] },
   { name: 'replay', argv: ['trace.jsonl', '--config', 'budgets.yaml'] },
   { name: 'notices', argv: ['--ledger', 'ledger'], json: 'lines', wide: true },
   { name: 'observe', argv: ['claude', '--used', '1%', '--ledger', 'ledger', '--latest'] },

@@ -290,12 +290,11 @@ describe('manciple check', () => {
   test('prints all rules as they may stand in a policy file', async () => {
     const { out } = await outcome(['check', write(POLICY), '--rules'])
     const { rules } = JSON.parse((await outcome(['check', file, '--rules', '--json'])).out)
-    const printed = out.slice(0, out.indexOf('\nok: '))
-    expect(printed).toContain('# line 4, limit all.day\n- name: all.day\n')
-    expect(printed).toContain('# line 8, limit a-limit-with')
-    expect(printed).toContain('#   claude.month: the quota of claude, floor 50%, weighs $20.00\n')
-    expect(printed).toContain('#   all.day: bounds claude, ')
-    const again = parsePolicy(POLICY.slice(0, POLICY.indexOf('rules:')) + printed, 'again')
+    expect(out).toContain('# line 4, limit all.day\n- name: all.day\n')
+    expect(out).toContain('# line 8, limit a-limit-with')
+    expect(out).toContain('#   claude.month: the quota of claude, floor 50%, weighs $20.00\n')
+    expect(out).toContain('#   all.day: bounds claude, ')
+    const again = parsePolicy(POLICY.slice(0, POLICY.indexOf('rules:')) + out, 'again')
     expect(again).toMatchObject({ ok: true })
     const plain = ({ name, conditions, event: { type, params } }: (typeof rules)[number]) => ({
       name,
@@ -329,7 +328,8 @@ describe('a wrong use', () => {
     expect(await outcome(['spend'])).toMatchObject({ code: 2, err: expect.stringContaining('spend') })
     expect(await outcome(['notices', '--last', 'all'])).toMatchObject({ code: 2, err: expect.stringContaining('whole number') })
     expect(await outcome(['budget', '--fail-on', 'never'])).toMatchObject({ code: 2, err: expect.stringContaining('near, over, under-used') })
-    expect(await outcome([])).toMatchObject({ code: 2, out: '', err: expect.stringContaining('Usage:') })
+    expect(await outcome([])).toMatchObject({ code: 2, out: '', err: expect.stringContaining('Usage: manciple [options] [command]') })
+    expect(await outcome(['ledger'])).toMatchObject({ code: 2, out: '', err: expect.stringContaining('Usage: manciple ledger [options] [command]') })
   })
 
   test('is helped: each command has examples, within 80 columns', async () => {

@@ -90,8 +90,10 @@ function createProgram(io: Io, done: (code: number) => void): Command {
 /** `error CODE: what happened, and what to do`; never a stack. */
 function errorText(error: unknown, io: Io): string {
   const { red } = terminalOf(io).colours
-  if (error instanceof MancipleError || isBridgeError(error)) return `${red(`error ${error.code}`)}: ${error.message}`
-  return `${red('error')}: ${error instanceof Error ? error.message : String(error)}`
+  const head = error instanceof MancipleError || isBridgeError(error) ? `error ${error.code}` : 'error'
+  // A message quotes what it found, which may be anything.
+  const message = (error instanceof Error ? error.message : String(error)).replaceAll(/[^\P{Cc}\n]/gu, ' ')
+  return `${red(head)}: ${message}`
 }
 
 /** By its name: the class comes with the bridge, which only its own command loads. */

@@ -1,9 +1,10 @@
 /** Every error that Manciple throws, by code: what happened, and what to do. `docs/errors.md` is checked against this table. */
 export const ERRORS = {
-  CONFIG_MISSING: 'The policy file does not exist. Give the path of an existing file, or copy configs/budgets.yaml to start from.',
+  CONFIG_MISSING: 'The policy file does not exist. Give the path of an existing file, or let `manciple init` write one.',
   CONFIG_UNREADABLE: 'The policy file cannot be read. Check that it is a regular file and that this user may read it.',
   CONFIG_INVALID: 'The policy file has mistakes. Each is listed with its line; mend them all and load it again. The last good policy stays in force.',
-  REQUEST_INVALID: 'The request for a decision is malformed. Give whole, non-negative token counts and non-empty names.',
+  REQUEST_INVALID:
+    'What was asked or noted is malformed, and nothing came of it. Put right what is named: counts are whole and not negative, names not empty and, of models, listed in the policy.',
   QUERY_INVALID: 'The question to the history is malformed. Give two times and the keys to sum by.',
   BACKEND_UNKNOWN: 'The request names a backend that the policy does not have. Name one of those listed, or add it under `backends:`.',
   USAGE_INVALID: 'The reported usage is malformed; nothing was settled. Report whole, non-negative token counts with cached ≤ input and reasoning ≤ output.',

@@ -12,11 +12,11 @@ import { openMemoryLedger } from './ledger/memory-ledger.ts'
 import { readLedger } from './ledger/reader.ts'
 import type { Hold, LedgerEntry, LedgerRecord } from './ledger/record.ts'
 import { assertFolder } from './ledger/verify.ts'
-import type { MeterState } from './limit.ts'
 import { RANK, type Assessment } from './policy/decide.ts'
 import type { Policy } from './policy/policy.ts'
 import { preparePolicy } from './policy/prepare.ts'
 import { checkRequest, type CheckedRequest } from './request.ts'
+import type { Judge } from './what-if.ts'
 
 /** What would be decided on the totals of a ledger, and why. */
 export interface OutsideExplanation {
@@ -39,12 +39,13 @@ export interface ExplainOptions {
 /**
  * Explains what a call would get, on the totals of a ledger that a router may be writing. Takes no lock, reserves and writes nothing.
  * @param folder of the ledger; undefined: with nothing spent, by `options.policy`.
- * @throws MancipleError `LEDGER_MISSING`, `REQUEST_INVALID`, `BACKEND_UNKNOWN`, `CONFIG_INVALID` where its policy was written for another version of Manciple.
+ * @throws MancipleError `LEDGER_MISSING`, `REQUEST_INVALID` also for a time before the ledger begins, `BACKEND_UNKNOWN`, `CONFIG_INVALID` where its policy was written for another version of Manciple.
  */
 export async function explainOutside(folder: string | undefined, request: DecideRequest, options: ExplainOptions = {}): Promise<OutsideExplanation> {
   const { at = 'latest' } = options
   if (folder === undefined && options.policy === undefined) throw new MancipleError('LEDGER_MISSING', 'Neither a ledger nor a policy was given')
   const books = folder === undefined ? new Books() : await booksAt(folder, at)
+  if (folder !== undefined && at !== 'latest' && options.policy === undefined && books.policy === undefined) await assertBegun(folder, at)
   const policy = options.policy ?? policyOf(books, folder ?? '')
   const atMs = options.at === undefined ? Date.now() : at === 'latest' ? 0 : at.getTime()
   const nowMs = Math.max(books.lastMs, atMs)
@@ -111,20 +112,19 @@ async function judgeAgain(books: Books, policy: Policy, hold: Hold, recorded: re
   const prepared = await preparePolicy(policy)
   const { planner } = prepared
   const request = requestOf(hold, policy, recorded)
-  const judgeNow = (asked: CheckedRequest, meters: readonly MeterState[]): readonly Assessment[] => planner.plan(asked, meters, nowMs, false, undefined)
+  const judgeBy: Judge = (given) => given.planner.plan(given.request, given.meters, nowMs, false, undefined)
+  const judgeNow = (asked: CheckedRequest): readonly Assessment[] => judgeBy({ request: asked, planner, meters: books.meters })
   planner.rules.standing(nowMs, books.meters)
   // What found no room and would find some now could not be cut: it had a thinking budget.
-  const isCut = judgeNow(request, books.meters).some((now) => now.out !== 'no-room' && recordOf(now, recorded)?.out === 'no-room')
+  const isCut = judgeNow(request).some((now) => now.out !== 'no-room' && recordOf(now, recorded)?.out === 'no-room')
   const asked = isCut ? { ...request, minOutputTokens: hold.maxOutputTokens } : request
-  const offsets = new Map(
-    judgeNow(asked, books.meters).map((now) => [keyOf(now.backend.name, now.model), (recordOf(now, recorded)?.score ?? now.score) - now.score]),
-  )
+  const offsets = new Map(judgeNow(asked).map((now) => [keyOf(now.backend.name, now.model), (recordOf(now, recorded)?.score ?? now.score) - now.score]))
   const localJoined = hold.kind === 'local' && recorded.some(({ backend, out }) => out === 'outscored' && backend !== hold.backend)
   const asThen = (now: Assessment): Assessment => {
     const offset = offsets.get(keyOf(now.backend.name, now.model)) ?? 0
     return { ...now, score: now.score + offset, toll: -offset, rank: localJoined && now.rank === RANK.local ? RANK.whole : now.rank }
   }
-  return explainJudged({ request: asked, meters: books.meters, nowMs, paced: new Map(), judge: (meters) => judgeNow(asked, meters).map(asThen) }, prepared)
+  return explainJudged({ request: asked, meters: books.meters, nowMs, paced: new Map(), judge: (given) => judgeBy(given).map(asThen) }, prepared)
 }
 
 function recordOf({ backend, model }: Assessment, recorded: readonly CandidateRecord[]): CandidateRecord | undefined {
@@ -147,6 +147,16 @@ async function booksAt(folder: string, at: Date | 'latest'): Promise<Books> {
     if (!reached) past.apply(record)
   })
   return past
+}
+
+/** @throws MancipleError `REQUEST_INVALID` where no policy was in force yet: the ledger is there, and begins later. */
+async function assertBegun(folder: string, at: Date): Promise<void> {
+  let begin: string | undefined
+  await scanJournal(resolve(folder), START, undefined, (record) => {
+    if (record.type === 'policy') begin ??= record.time
+  })
+  if (begin === undefined || Date.parse(begin) <= at.getTime()) return
+  throw new MancipleError('REQUEST_INVALID', `at: ${isoInstant(at.getTime())} is before the ledger begins, at ${begin}; ask about a time from then on`)
 }
 
 /** When a record was written. A settlement's is not kept: it stands where it stands. */

@@ -7,7 +7,7 @@ import type { PreparedPolicy } from './policy/prepare.ts'
 import { reasonsFor, verdictOf } from './policy/reasons.ts'
 import type { RuleExplanation } from './policy/rule-set.ts'
 import type { CheckedRequest } from './request.ts'
-import { whatIf, withRoom, type Judged, type WhatIf } from './what-if.ts'
+import { whatIf, type Judge, type WhatIf } from './what-if.ts'
 
 export interface CandidateExplanation {
   readonly candidate: CandidateRecord
@@ -17,7 +17,7 @@ export interface CandidateExplanation {
   readonly rules: readonly RuleExplanation[]
   /** What each limit that covers the candidate has left, in its unit. */
   readonly headroom: readonly { readonly limit: string; readonly unit: Unit; readonly free: number }[]
-  /** What would have to be different for it to be taken; absent for the one that is. */
+  /** What would have to be different for it to be taken; absent for the one that is, and where nothing was found. */
   readonly whatIf?: WhatIf
 }
 
@@ -40,7 +40,7 @@ export async function explainRequest(
   cloudClosed: boolean,
   pacer: Pick<Pacer, 'scores' | 'reasons'>,
 ): Promise<Explanation> {
-  const judge = (totals: readonly MeterState[]): readonly Assessment[] => prepared.planner.plan(request, totals, nowMs, cloudClosed, pacer.scores)
+  const judge: Judge = (given) => given.planner.plan(given.request, given.meters, nowMs, cloudClosed, pacer.scores)
   return explainJudged({ request, meters, nowMs, paced: pacer.reasons, judge }, prepared)
 }
 
@@ -50,8 +50,8 @@ export interface Question {
   readonly meters: readonly MeterState[]
   readonly nowMs: number
   readonly paced: ReadonlyMap<string, PacedReason>
-  /** Judges the request on these totals: the same candidates in the same order. */
-  judge(meters: readonly MeterState[]): readonly Assessment[]
+  /** Judges a request on totals by a planner: these, or others that are tried. */
+  readonly judge: Judge
 }
 
 /** @throws MancipleError `RULES_DISAGREE` as {@link explainRequest}. */
@@ -59,19 +59,24 @@ export async function explainJudged({ request, meters: live, nowMs, paced, judge
   const { planner, policy } = prepared
   // The engine answers later, when totals have moved on: all that looks at them is done before.
   const meters = live.map(still)
-  const assessments = judge(meters)
+  const actual = { request, planner, meters }
+  const assessments = judge(actual)
   const taken = best(assessments)
   const reasons = reasonsFor(request, assessments, taken, { planner, meters, nowMs, paced })
+  // Of the request that was judged last: before others are tried.
   const asked = assessments.map((assessment) => rulesOf(assessment, prepared))
-  const judged: Judged = { request, planner, meters, assessments, judge }
-  const rooms = assessments.map((_, index) => withRoom(judged, index))
+  const others = assessments.map(({ backend, model }) => whatIf(actual, { backend: backend.name, model }, judge))
   const rules = await Promise.all(asked)
-  const winnersRules = rules[assessments.findIndex((assessment) => assessment === taken)] ?? []
   const candidates = assessments.map((assessment, index): CandidateExplanation => {
     const headroom = planner.limitsOf(assessment.backend, assessment.model, request.taskType).flatMap((limit) => headroomOf(meters[limit]))
-    const own = rules[index] ?? []
-    const other = whatIf(judged, index, rooms[index], own, winnersRules)
-    return { candidate: recordOf(assessment, planner, taken), toll: assessment.toll, headroom, rules: own, ...(other === undefined ? {} : { whatIf: other }) }
+    const other = others[index]
+    return {
+      candidate: recordOf(assessment, planner, taken),
+      toll: assessment.toll,
+      headroom,
+      rules: rules[index] ?? [],
+      ...(other === undefined ? {} : { whatIf: other }),
+    }
   })
   return {
     verdict: verdictOf(request, taken),

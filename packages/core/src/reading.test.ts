@@ -127,6 +127,8 @@ describe("a provider's reading of a quota", () => {
     ['claud', { used: 0.5, source: 'x' }, 'BACKEND_UNKNOWN'],
     ['claude', { used: -0.1, source: 'x' }, 'REQUEST_INVALID'],
     ['claude', { used: Number.NaN, source: 'x' }, 'REQUEST_INVALID'],
+    ['claude', { used: 1.01, source: 'x' }, 'REQUEST_INVALID'],
+    ['claude', { used: 0.5, source: 'x', at: new Date(NOON + 2 * MINUTE) }, 'REQUEST_INVALID'],
     ['claude', { used: 0.5, source: '' }, 'REQUEST_INVALID'],
     ['claude', { used: 0.5, source: 'x', at: new Date(Number.NaN) }, 'REQUEST_INVALID'],
     ['claude', { used: 0.5, source: 'x', quota: 'claude.24h' }, 'REQUEST_INVALID'],

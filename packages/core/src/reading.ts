@@ -8,11 +8,11 @@ import { isAnchored, quarterOf } from './windows.ts'
 
 /** What a provider says of a quota. */
 export interface QuotaReading {
-  /** Share of the quota that is used, from 0; 1 is all of it. */
+  /** Share of the quota that is used, 0 to 1; 1 also where the provider reports more than all of it. */
   readonly used: number
   /** Name of the limit that is read, of this backend as a whole; its quota unless given. */
   readonly quota?: string
-  /** When it was so; now unless given. */
+  /** When it was so, not later than now; now unless given. */
   readonly at?: Date
   /** Who says so: stands in every reason that the reading gives. */
   readonly source: string
@@ -25,12 +25,13 @@ const MAX_SOURCE = 256
 /** @throws MancipleError `BACKEND_UNKNOWN`, `REQUEST_INVALID`. */
 export function observationOf(backend: string, reading: QuotaReading, policy: Policy, ledger: Ledger, nowMs: number): Observation {
   const { used, source } = reading
-  if (!Number.isFinite(used) || used < 0) throw new MancipleError('REQUEST_INVALID', `used: expected a share from 0, found ${used}`)
+  if (!(used >= 0 && used <= 1)) {
+    throw new MancipleError('REQUEST_INVALID', `used: expected a share from 0 to 1, found ${used}; 1 is all of it, also where more than all is reported`)
+  }
   if (typeof source !== 'string' || source === '' || source.length > MAX_SOURCE) {
     throw new MancipleError('REQUEST_INVALID', `source: expected 1 to ${MAX_SOURCE} characters that name who says so`)
   }
-  const atMs = Math.min(nowMs, reading.at?.getTime() ?? nowMs)
-  if (Number.isNaN(atMs)) throw new MancipleError('REQUEST_INVALID', 'at: expected a time')
+  const atMs = Math.min(nowMs, timeOf(reading, nowMs))
   const observation = { backend, used, at: isoInstant(atMs), source }
   const meter = readMeter(backendNamed(backend, policy), reading.quota, ledger.meters)
   if (meter === undefined) return observation
@@ -45,6 +46,14 @@ export function observationOf(backend: string, reading: QuotaReading, policy: Po
   // The provider's window has begun and ours has not: it ends within its span. Of any other window that has not begun by then, the reading is of one that is over.
   const untilMs = window.kind === 'first-use' && bounds === undefined ? atMs + window.spanMs : atMs
   return { ...observation, limit: limit.name, settled: 0, until: isoInstant(untilMs) }
+}
+
+/** Clocks differ a little: what is read of the next minute is of now. */
+function timeOf({ at }: QuotaReading, nowMs: number): number {
+  const atMs = at?.getTime() ?? nowMs
+  if (Number.isNaN(atMs)) throw new MancipleError('REQUEST_INVALID', 'at: expected a time')
+  if (atMs <= nowMs + FRESH_MS) return atMs
+  throw new MancipleError('REQUEST_INVALID', `at: nothing can have been read at ${isoInstant(atMs)}, it is ${isoInstant(nowMs)}`)
 }
 
 function backendNamed(name: string, { backends }: Policy): Backend {

@@ -1,114 +1,150 @@
 import { freeOf, quantityOf, type MeterState, type Quantities, type Unit } from './limit.ts'
-import { formatUsd } from './money.ts'
-import { best, LEAST_OUTPUT, RANK, type Assessment, type Planner } from './policy/decide.ts'
-import type { RuleExplanation } from './policy/rule-set.ts'
+import { formatUsd, NANO_PER_USD } from './money.ts'
+import { best, createPlanner, isShortened, LEAST_OUTPUT, type Assessment, type Planner } from './policy/decide.ts'
+import type { Rule } from './policy/policy.ts'
+import { shiftOf } from './policy/rule-set.ts'
+import { withoutRules } from './policy/without-rules.ts'
 import { estimate } from './pricing/estimate.ts'
+import { createPriceBook } from './pricing/price-book.ts'
 import type { CheckedRequest } from './request.ts'
 
 /** One thing that would have to be different. */
 export type Change =
-  /** `more` of the limit's unit (nano-USD, tokens, requests) would have to be free. */
+  /** `more` of the limit's unit (nano-USD, tokens, requests) would have to be free. Of money as much as is shown: rounded up to a cent, and below a dollar to three digits that count. */
   | { readonly kind: 'room'; readonly limit: string; readonly unit: Unit; readonly more: number }
   /** The rule would have to be gone, or not match. */
   | { readonly kind: 'without-rule'; readonly rule: string; readonly line: number | undefined }
+  /** The model would have to have a price, and one for which there is room. */
   | { readonly kind: 'price'; readonly model: string }
-  /** The score would have to be higher by more than this. `instead`: rules of which it is enough that one did not match. */
-  | { readonly kind: 'score'; readonly more: number; readonly instead: readonly string[] }
-  /** No better kind of candidate could be left: a local one is taken when no cloud backend may take the call, or when the request names it. */
+  /** The score would have to be higher by more than this. */
+  | { readonly kind: 'score'; readonly more: number }
+  /** The request would have to name this backend and model. */
+  | { readonly kind: 'named'; readonly backend: string; readonly model: string }
+  /** No other backend could be left that may take the call. */
   | { readonly kind: 'last-resort' }
 
 /** The smallest change found with which a candidate would have been taken. */
 export interface WhatIf {
+  /** Needed, all of them. */
   readonly changes: readonly Change[]
+  /** One of these as well, whichever; empty where nothing more is needed. */
+  readonly oneOf: readonly Change[]
   /** For people: `with $0.12 more free in claude.month`. */
   readonly text: string
 }
 
-/** One decision, and the means to take it again. */
-export interface Judged {
+/** What a decision is taken by. */
+export interface Circumstances {
   readonly request: CheckedRequest
   readonly planner: Planner
   readonly meters: readonly MeterState[]
-  readonly assessments: readonly Assessment[]
-  /** Judges the same request on other totals, candidates in the same order. */
-  judge(meters: readonly MeterState[]): readonly Assessment[]
 }
+
+export type Judge = (circumstances: Circumstances) => readonly Assessment[]
 
 /**
- * What would have to be different for a candidate to be taken. Each step is tried on the planner itself.
- * @param index of the candidate among the assessments.
- * @param roomier what {@link withRoom} found for it.
- * @param rules what json-rules-engine said of it.
- * @param winnersRules what it said of the one that was taken.
- * @returns undefined for the one that was taken.
+ * What would have to be different for a candidate to be taken. Nothing is said that has not been tried on the planner; pacing stays as it is.
+ * @param name the candidate.
+ * @returns undefined for the one that was taken, and where nothing was found.
  */
-export function whatIf(
-  judged: Judged,
-  index: number,
-  roomier: Roomier | undefined,
-  rules: readonly RuleExplanation[],
-  winnersRules: readonly RuleExplanation[],
-): WhatIf | undefined {
-  const { assessments } = judged
-  const candidate = assessments[index]
-  if (candidate === undefined || candidate === best(assessments)) return undefined
-  if (candidate.out === 'price-unknown') return told([{ kind: 'price', model: candidate.model }])
+export function whatIf(actual: Circumstances, name: Candidate, judge: Judge): WhatIf | undefined {
+  const trial = (circumstances: Circumstances): Trial => tried(circumstances, name, judge)
   const changes: Change[] = []
-  let field = { assessments, candidate }
-  if (candidate.out === 'no-room') {
-    if (roomier === undefined) return undefined
-    changes.push(...roomier.changes)
-    field = roomier
+  let now = trial(actual)
+  if (now.isTaken) return undefined
+  // What no longer is forbidden may lack room for the whole answer.
+  for (const step of [withPrice, withRoom, withRulesGone, withRoom]) {
+    const next = now.isTaken || (step === withRoom && changes.some(({ kind }) => kind === 'room')) ? undefined : step(now, trial)
+    if (next === undefined) continue
+    changes.push(...next.changes)
+    now = next.trial
   }
-  if (field.candidate.out === 'forbidden') {
-    changes.push(...rules.filter(({ rule, matched }) => matched && rule.event.type === 'forbid' && !isCeiling(rule, changes)).map(withoutRule))
-    field = allowed(judged.request, judged.planner, field)
-  }
-  changes.push(...toWin(field, rules, winnersRules))
-  return told(changes)
+  if (now.isTaken) return told(changes, [])
+  const oneOf = waysToWin(now, trial)
+  return oneOf.length === 0 ? undefined : told(changes, oneOf)
 }
 
-interface Field {
+/** A candidate by its names. */
+interface Candidate {
+  readonly backend: string
+  readonly model: string
+}
+
+/** What the planner makes of a candidate under some circumstances. */
+interface Trial {
+  readonly circumstances: Circumstances
   readonly assessments: readonly Assessment[]
-  readonly candidate: Assessment
+  /** Undefined where it is none: a request that names a local backend stays there. */
+  readonly candidate: Assessment | undefined
+  readonly isTaken: boolean
 }
 
-/** A field in which a candidate has the room that it lacked. */
-export type Roomier = Field & { readonly changes: readonly Change[] }
+type Try = (circumstances: Circumstances) => Trial
+
+function tried(circumstances: Circumstances, { backend, model }: Candidate, judge: Judge): Trial {
+  const assessments = judge(circumstances)
+  const candidate = assessments.find((one) => one.backend.name === backend && one.model === model)
+  return { circumstances, assessments, candidate, isTaken: candidate !== undefined && candidate === best(assessments) }
+}
+
+/** A change that helps, and what the planner makes of it; undefined where it would not. */
+type Step = (now: Trial, trial: Try) => { readonly changes: readonly Change[]; readonly trial: Trial } | undefined
+
+/** With a price that is sure to leave room. */
+const withPrice: Step = ({ circumstances, candidate }, trial) => {
+  if (candidate?.out !== 'price-unknown') return undefined
+  const { model } = candidate
+  const { policy, rules } = circumstances.planner
+  const priced = { ...policy, prices: new Map([...policy.prices, [model, 'free' as const]]) }
+  const planner = createPlanner(priced, rules, createPriceBook(priced.prices))
+  return { changes: [{ kind: 'price', model }], trial: trial({ ...circumstances, planner }) }
+}
+
+const withRulesGone: Step = ({ circumstances, candidate }, trial) => {
+  if (candidate?.out !== 'forbidden') return undefined
+  const rules = rulesOf(circumstances.planner, candidate).filter(({ event }) => event.type === 'forbid')
+  return { changes: rules.map(withoutRule), trial: trial(without(rules, circumstances)) }
+}
 
 /** With room in every limit that lacks it: for the shortest answer that is of use, where that is enough, else for the whole. */
-export function withRoom(judged: Judged, index: number): Roomier | undefined {
-  const { request, planner, meters, assessments } = judged
-  const candidate = assessments[index]
-  if (candidate?.out !== 'no-room' || candidate.price === undefined) return undefined
-  const { price } = candidate
-  const asked = candidate.maxOutputTokens
+const withRoom: Step = ({ circumstances, candidate }, trial) => {
+  if (candidate?.price === undefined || !(candidate.out === 'no-room' || isShortened(candidate))) return undefined
+  const { request, planner, meters } = circumstances
+  const asked = request.maxOutputTokens ?? planner.policy.maxOutputTokens
   const least = Math.min(asked, Math.max(LEAST_OUTPUT, request.minOutputTokens))
   const covering = planner.limitsOf(candidate.backend, candidate.model, request.taskType)
-  let found: Roomier | undefined
+  let found
   for (const maxOutputTokens of new Set([least, asked])) {
-    const wanted = estimate(price, { inputTokens: request.inputTokens, maxOutputTokens, n: request.n })
-    const missing = missingIn(covering, meters, wanted)
-    const tried = judged.judge(meters.map((meter, at) => withMore(meter, missing.get(at) ?? 0)))
-    const now = tried[index]
-    if (now === undefined || now.out === 'no-room') continue
-    const changes = [...missing].flatMap(([at, more]) => roomIn(meters[at], more))
-    found = { assessments: tried, candidate: now, changes }
-    if (best(tried) === now) return found
+    const missing = missingIn(covering, meters, estimate(candidate.price, { inputTokens: request.inputTokens, maxOutputTokens, n: request.n }))
+    const roomier = trial({ ...circumstances, meters: meters.map((meter, at) => withMore(meter, missing.get(at) ?? 0)) })
+    if (roomier.candidate === undefined || roomier.candidate.out === 'no-room') continue
+    found = { changes: [...missing].flatMap(([at, more]) => roomIn(meters[at], more)), trial: roomier }
+    if (roomier.isTaken) return found
   }
-  return found
+  // Room for the whole answer is not worth a word where something else decides.
+  return candidate.out === 'no-room' ? found : undefined
 }
 
-/** By limit: how much of its unit is missing. */
+/** By limit: how much of its unit is missing, as it is shown. */
 function missingIn(limits: readonly number[], meters: readonly MeterState[], wanted: Quantities): ReadonlyMap<number, number> {
   const missing = new Map<number, number>()
   for (const index of limits) {
     const meter = meters[index]
     if (meter === undefined || !meter.limit.hard) continue
-    const more = quantityOf(meter.limit.unit, wanted) - freeOf(meter)
-    if (more > 0) missing.set(index, more)
+    const { unit } = meter.limit
+    const more = quantityOf(unit, wanted) - freeOf(meter)
+    if (more > 0) missing.set(index, unit === 'usd' ? shownUp(more) : more)
   }
   return missing
+}
+
+const NANO_PER_CENT = NANO_PER_USD / 100
+const DIGITS = 3
+
+/** Rounded up to what people can read, so that what they read is enough. */
+function shownUp(nano: number): number {
+  const step = nano >= NANO_PER_USD ? NANO_PER_CENT : 10 ** Math.max(0, String(nano).length - DIGITS)
+  return Math.ceil(nano / step) * step
 }
 
 /** As if less were held: what is spent, which floors and warnings look at, stays. */
@@ -122,51 +158,65 @@ function roomIn(meter: MeterState | undefined, more: number): Change[] {
   return meter === undefined ? [] : [{ kind: 'room', limit: meter.limit.name, unit: meter.limit.unit, more }]
 }
 
-/** A limit's own rule goes with the room that the limit has. */
-function isCeiling({ event }: RuleExplanation['rule'], changes: readonly Change[]): boolean {
-  return changes.some((change) => change.kind === 'room' && change.limit === event.params.limit)
-}
-
-function withoutRule({ rule }: RuleExplanation): Change {
-  return { kind: 'without-rule', rule: rule.name, line: rule.line }
-}
-
-/** As the candidate would stand if nothing forbade it. */
-function allowed(request: CheckedRequest, { policy }: Planner, { assessments, candidate }: Field): Field {
-  const isShort = candidate.maxOutputTokens < (request.maxOutputTokens ?? policy.maxOutputTokens)
-  const isNamedLocal = candidate.backend.kind === 'local' && request.backend === candidate.backend.name
-  const rank = candidate.backend.kind === 'local' && !isNamedLocal ? RANK.local : isShort ? RANK.shortened : RANK.whole
-  const now: Assessment = { ...candidate, out: undefined, rank }
-  return { assessments: assessments.map((one) => (one === candidate ? now : one)), candidate: now }
-}
-
-/** What a candidate that may take the call lacks to be the best. */
-function toWin({ assessments, candidate }: Field, rules: readonly RuleExplanation[], winnersRules: readonly RuleExplanation[]): readonly Change[] {
+/** What a candidate that may take the call lacks to be the best: each of these is enough. */
+function waysToWin({ circumstances, assessments, candidate }: Trial, trial: Try): readonly Change[] {
   const winner = best(assessments)
-  if (winner === undefined || winner === candidate) return []
-  if (winner.rank < candidate.rank) return [{ kind: 'last-resort' }]
-  const more = winner.score - candidate.score
-  const moves = (matches: readonly RuleExplanation[], type: 'prefer' | 'avoid'): readonly string[] =>
-    matches.filter(({ rule, matched }) => matched && rule.event.type === type && (rule.event.params.by ?? 0.2) > more).map(({ rule }) => rule.name)
-  return [{ kind: 'score', more, instead: [...new Set([...moves(winnersRules, 'prefer'), ...moves(rules, 'avoid')])] }]
+  if (candidate === undefined || winner === undefined || candidate.out !== undefined) return []
+  const { request, planner } = circumstances
+  const ways: Change[] = []
+  if (winner.rank === candidate.rank) ways.push({ kind: 'score', more: winner.score - candidate.score })
+  else if (best(assessments.filter(({ backend }) => backend === candidate.backend)) === candidate) ways.push({ kind: 'last-resort' })
+  const movers = [
+    ...rulesOf(planner, winner).filter(({ event }) => event.type === 'prefer'),
+    ...rulesOf(planner, candidate).filter(({ event }) => event.type === 'avoid'),
+  ]
+  for (const rule of new Set(movers)) {
+    if (shiftOf(rule) !== 0 && trial(without([rule], circumstances)).isTaken) ways.push(withoutRule(rule))
+  }
+  const backend = candidate.backend.name
+  const { model } = candidate
+  if (trial({ ...circumstances, request: { ...request, backend, model } }).isTaken) ways.push({ kind: 'named', backend, model })
+  return ways
 }
 
-function told(changes: readonly Change[]): WhatIf {
-  return { changes, text: changes.map(changeText).join(', and ') }
+/** Rules that had a part in a candidate's assessment. */
+function rulesOf({ rules }: Planner, { rules: matched, backend }: Assessment): readonly Rule[] {
+  return [...rules.moving(backend), ...matched.flatMap((index) => rules.rules[index] ?? [])]
+}
+
+function without(gone: readonly Rule[], circumstances: Circumstances): Circumstances {
+  const { policy, rules } = circumstances.planner
+  return { ...circumstances, planner: createPlanner(policy, withoutRules(rules, new Set(gone)), createPriceBook(policy.prices)) }
+}
+
+function withoutRule({ name, line }: Rule): Change {
+  return { kind: 'without-rule', rule: name, line }
+}
+
+function told(changes: readonly Change[], oneOf: readonly Change[]): WhatIf {
+  const ways = oneOf.map(changeText).join(', or ')
+  const all = [...changes.map(changeText), ...(oneOf.length === 0 ? [] : [changes.length > 0 && oneOf.length > 1 ? `either ${ways}` : ways])]
+  return { changes, oneOf, text: all.join(', and ') }
 }
 
 function changeText(change: Change): string {
   switch (change.kind) {
     case 'room':
-      return `with ${change.unit === 'usd' ? formatUsd(change.more) : `${change.more} ${change.unit}`} more free in ${change.limit}`
+      return `with ${change.unit === 'usd' ? shownUsd(change.more) : `${change.more} ${change.unit}`} more free in ${change.limit}`
     case 'without-rule':
       return `without rule "${change.rule}"${change.line === undefined ? '' : ` (line ${change.line})`}`
     case 'price':
-      return `with a price for ${change.model} under \`prices:\``
+      return `with a price for ${change.model} under \`prices:\` that its limits have room for`
     case 'score':
-      // Of equal scores the one that stands first wins: what the request names.
-      return `${change.more === 0 ? 'with any higher score, or where the request names it' : `with a score more than ${change.more.toFixed(2)} higher`}${change.instead.map((rule) => `, or without rule "${rule}"`).join('')}`
+      return change.more === 0 ? 'with any higher score' : `with a score more than ${(Math.ceil(change.more * 100 - 1e-9) / 100).toFixed(2)} higher`
+    case 'named':
+      return `where the request names ${change.backend}/${change.model}`
     case 'last-resort':
-      return 'when no other backend may take the call, or when the request names it'
+      return 'when no other backend may take the call'
   }
+}
+
+/** All of its digits that count: `$0.0139`. */
+function shownUsd(nano: number): string {
+  return formatUsd(nano, 9).replace(/(\.\d\d\d*?)0+$/, '$1')
 }

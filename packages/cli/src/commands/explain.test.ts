@@ -102,6 +102,18 @@ describe('manciple explain', () => {
     )
   })
 
+  test.each([
+    [['--backend', 'gpt', '--pinned'], '--backend, --pinned'],
+    [['--latest'], '--latest'],
+    [['--at', '2090-11-21'], '--at'],
+    [['--input-tokens', '1000'], '--input-tokens'],
+    [['--config', 'new.yaml'], '--config'],
+  ])('a past call is explained as it was: %j beside its id is a wrong use', async (argv, named) => {
+    const { code, out, err } = await explain(ids[0] ?? '', '--ledger', ledger, ...argv)
+    expect({ code, out }).toEqual({ code: 2, out: '' })
+    expect(err).toContain(`error: ${named} cannot go with the id of an entry`)
+  })
+
   test('where something decided that the ledger does not keep, it says so and what the ledger has', async () => {
     const { out } = await explain('--ledger', ledger, ids[2] ?? '')
     expect(out).toMatch(/^gpt\/gpt-5\n/)
@@ -114,7 +126,10 @@ describe('manciple explain', () => {
     const head = async (at: string): Promise<string> => (await explain('--ledger', ledger, '--backend', 'claude', '--at', at)).out
     expect(await head('2090-11-20T12:30')).toMatch(/^at 2090-11-20 12:30 .*\n\nclaude.*\n(?: {2}pacing.*\n)? {2}headroom {2}all\.day \$0\.\d\d$/m)
     expect(await head('2090-11-21T09:00')).toMatch(/headroom {2}all\.day \$9\.00$/m)
-    expect(await explain('--ledger', ledger, '--at', '2090-11-01')).toMatchObject({ code: 2, err: expect.stringContaining('no policy in force at that time') })
+    const early = await explain('--ledger', ledger, '--at', '2090-11-01')
+    expect(early).toMatchObject({ code: 2, out: '' })
+    expect(early.err).toMatch(/2090-11-01T04:00:00\.000Z is before the ledger begins, at 2090-11-20T17:00:00\.000Z; ask about a time from then on\n/)
+    expect(early.err).not.toContain('There is no ledger here')
   })
 
   test('tries a file that is not in force, with or without a ledger', async () => {

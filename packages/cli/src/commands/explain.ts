@@ -51,6 +51,9 @@ Examples:
   $ manciple explain k3x9pq2m-1f
   $ manciple explain --json | jq '.candidates[] | {backend, model, whatIf}'`
 
+/** Options that go with the id of an entry. */
+const OF_PAST: ReadonlySet<string> = new Set(['ledger', 'json'])
+
 export function defineExplain(program: Command, io: Io, done: (code: number) => void): void {
   const command = addLedgerOptions(program.command('explain'))
     .summary('why a call went where it did, or where one would go now')
@@ -70,9 +73,20 @@ export function defineExplain(program: Command, io: Io, done: (code: number) => 
     .addHelpText('after', EXAMPLES)
   command.action(async (id: string | undefined, options: ExplainOptions) => {
     if (id === undefined) await explainNow(io, options, command)
-    else await explainPast(io, id, options)
+    else {
+      assertAlone(command)
+      await explainPast(io, id, options)
+    }
     done(0)
   })
+}
+
+/** A past call is what it was: all else would be left unheard. */
+function assertAlone(command: Command): void {
+  const extra = command.options.filter((option) => command.getOptionValueSource(option.attributeName()) === 'cli' && !OF_PAST.has(option.attributeName()))
+  if (extra.length === 0) return
+  const flags = extra.map(({ long }) => long ?? '').join(', ')
+  command.error(`error: ${flags} cannot go with the id of an entry, which is explained as it was. Leave it out, or leave out the id to ask about another call.`)
 }
 
 function count(text: string): number {

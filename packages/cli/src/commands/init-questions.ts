@@ -3,6 +3,8 @@ import { parsePolicy, usdToNano } from '@manciple/core'
 import type { Dialogue } from '../terminal.ts'
 import { BUILT_IN_BACKENDS, dailyFor, usdText, type PolicyAnswers } from './init-template.ts'
 
+const UNLIMITED = 'none'
+
 /** The way out of any question: Ctrl-C or Esc. */
 class Cancelled extends Error {}
 
@@ -24,9 +26,11 @@ export async function askForPolicy({ input, output }: Dialogue, usual: PolicyAns
     const names = await asked(multiselect({ ...streams, message: 'Which accounts are there?', options, initialValues: [...BUILT_IN_BACKENDS], required: true }))
     const backends = new Map<string, string | undefined>()
     for (const name of names) {
-      const message = `What may ${name} take of it a month, in USD? It is then also meant to be used. Empty: no limit of its own.`
-      const amount = await asked(text({ ...streams, message, defaultValue: '', validate: (value) => (value ? moneyProblem(value) : undefined) }))
-      backends.set(name, amount === '' ? undefined : written(amount))
+      const message = `What may ${name} take of it a month, in USD? It is then also meant to be used. \`${UNLIMITED}\`: no limit of its own.`
+      const usualAmount = (monthly === usual.monthly ? usual.backends.get(name) : undefined) ?? UNLIMITED
+      const validate = (value: string | undefined): string | undefined => (value === UNLIMITED ? undefined : moneyProblem(value))
+      const amount = await asked(text({ ...streams, message, placeholder: usualAmount, defaultValue: usualAmount, validate }))
+      backends.set(name, amount === UNLIMITED ? undefined : written(amount))
     }
     const timezone = await asked(
       text({

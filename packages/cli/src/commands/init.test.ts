@@ -1,3 +1,4 @@
+import { spawnSync } from 'node:child_process'
 import { existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
@@ -20,11 +21,11 @@ function init(argv: readonly string[], dialogue?: Dialogue): Promise<Captured> {
   return runCaptured(['init', file, ...argv], { columns: 80, ...(dialogue === undefined ? {} : { isTTY: true, dialogue }) })
 }
 
-/** What was written, which `check` says nothing against. */
+/** What was written, which `check` says nothing against but what was asked for. */
 function written(): Policy {
   const parsed = parsePolicy(readFileSync(file, 'utf8'), '')
   if (!parsed.ok) throw new Error(parsed.issues[0]?.message)
-  expect(parsed.advice).toEqual([])
+  expect(parsed.advice.filter(({ path }) => path !== 'budgets.hard_stop')).toEqual([])
   return parsed.policy
 }
 
@@ -136,6 +137,21 @@ describe('manciple init', () => {
     expect(backends.map(({ name }) => name)).toEqual(['claude', 'kimi', 'gpt', 'local'])
   })
 
+  test('writes the same with Enter to every question as without any', async () => {
+    const enter = Array.from({ length: 11 }, () => '\r')
+    expect((await init([], typist(enter))).code).toBe(0)
+    const asked = readFileSync(file, 'utf8')
+    expect((await init(['--yes', '--force'])).code).toBe(0)
+    expect(asked).toBe(readFileSync(file, 'utf8'))
+    expect(written().limits).toHaveLength(6)
+  })
+
+  test('leaves an account without a limit of its own where that is the answer', async () => {
+    // Month, day, accounts, claude, kimi, gpt, gemini, zone, local, its name, hard stop.
+    expect((await init([], typist(['\r', '\r', '\r', 'none\r', '\r', '\r', '\r', '\r', '\r', '\r', '\r']))).code).toBe(0)
+    expect(written().limits.map(({ name }) => name)).toEqual(['all.day', 'all.month', 'kimi.month', 'gpt.month', 'gemini.month'])
+  })
+
   test('is commented as the model of a commented file is', async () => {
     await init([])
     const model = readFileSync(join(import.meta.dirname, '..', '..', '..', '..', 'configs', 'budgets.yaml'), 'utf8')
@@ -146,6 +162,29 @@ describe('manciple init', () => {
     const keys = (text: string) => [...text.matchAll(/^#? ?([a-z_]+):/gm)].map(([, key]) => key)
     expect(new Set(keys(readFileSync(file, 'utf8')))).toEqual(new Set(keys(model)))
   })
+
+  test('names the folder that cannot be made', async () => {
+    writeFileSync(join(root, 'new'), 'no folder')
+    file = join(root, 'new', 'deep', 'budgets.yaml')
+    const { code, out, err } = await init([])
+    expect({ code, out }).toEqual({ code: 2, out: '' })
+    expect(err).toContain(`The folder ${join(root, 'new', 'deep')} does not exist and cannot be made (ENOTDIR).`)
+  })
+
+  // In a process of its own: where it goes wrong it goes on for ever.
+  test.runIf(process.platform === 'linux')(
+    'ends where the system will not have a folder',
+    () => {
+      const main = join(import.meta.dirname, '..', 'main.ts')
+      const argv = ['--conditions=manciple-source', '--no-warnings', main, 'init', '/proc/manciple/deep/budgets.yaml']
+      const { status, stderr } = spawnSync(process.execPath, argv, { encoding: 'utf8', timeout: 10_000, killSignal: 'SIGKILL' })
+      expect({ status, stderr }).toEqual({
+        status: 2,
+        stderr: expect.stringContaining('The folder /proc/manciple does not exist and cannot be made (ENOENT).'),
+      })
+    },
+    15_000,
+  )
 
   test.each([[['--monthly', 'lots']], [['--backend', 'mistral']], [['--backend', 'gpt=much']], [['--daily', '-1']]])('%j is a wrong use', async (argv) => {
     expect(await init(argv)).toMatchObject({ code: 2, out: '' })

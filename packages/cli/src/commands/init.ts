@@ -1,8 +1,9 @@
-import { existsSync, mkdirSync, writeFileSync } from 'node:fs'
+import { existsSync, writeFileSync } from 'node:fs'
 import { basename, dirname, join } from 'node:path'
 import { budgetsJsonSchema, formatIssues, parsePolicy, usdToNano } from '@manciple/core'
 import { InvalidArgumentError, type Command } from 'commander'
 import { jsonText } from '../amounts.ts'
+import { makeFolder } from '../make-folder.ts'
 import { terminalOf, wrap, type Dialogue, type Io } from '../terminal.ts'
 import { BUILT_IN_BACKENDS, dailyFor, policyFileText, usdText, type PolicyAnswers } from './init-template.ts'
 
@@ -45,7 +46,11 @@ export function defineInit(program: Command, io: Io, done: (code: number) => voi
     .argument('[file]', 'where to', FILE)
     .option('--monthly <usd>', `what all cloud models together may cost a month (default: ${MONTHLY})`, usd)
     .option('--daily <usd>', 'and a day (default: five times the even pace of the month)', usd)
-    .option('--backend <name[=usd]>', 'an account, and what it may take a month; may be repeated', backend)
+    .option(
+      '--backend <name[=usd]>',
+      'an account, and what it may take a month; may be repeated (default: all four, with 20, 15, 10 and 5 of the default month)',
+      backend,
+    )
     .option('--timezone <zone>', "the zone of days and months (default: the system's)")
     .option('--local-model <model>', `model of the local backend (default: ${LOCAL_MODEL})`)
     .option('--no-local', 'no local backend: what the cloud may not take is refused')
@@ -82,7 +87,8 @@ async function init(io: Io, file: string, options: InitOptions, command: Command
   }
   const text = policyFileText(answers, options.schema ? SCHEMA : undefined)
   const parsed = parsePolicy(text, '')
-  const issues = parsed.ok ? parsed.advice : parsed.issues
+  // That limits do not refuse was asked for in so many words.
+  const issues = parsed.ok ? parsed.advice.filter(({ path }) => path !== 'budgets.hard_stop') : parsed.issues
   if (issues.length > 0) {
     io.stdout.write(options.json ? jsonText({ ok: false, file, issues }) : `${formatIssues(issues, { file: basename(file), text })}\n\nNothing was written.\n`)
     return 1
@@ -118,7 +124,7 @@ function systemZone(): string {
 function write(file: string, text: string, { schema: wanted, force }: InitOptions): string | null {
   const folder = dirname(file)
   const schema = join(folder, SCHEMA)
-  mkdirSync(folder, { recursive: true })
+  makeFolder(folder)
   writeFileSync(file, text)
   if (!wanted) return null
   if (force || !existsSync(schema)) writeFileSync(schema, `${JSON.stringify(budgetsJsonSchema(), null, 2)}\n`)

@@ -49,8 +49,22 @@ describe('manciple observe', () => {
     expect(JSON.parse(out)).toMatchObject({ backend: 'claude', limit: 'claude.day', used: 0.9, at: '2090-11-20T16:00:00.000Z', source: 'by hand' })
   })
 
-  test('says of a backend without a quota that the reading limits nothing', async () => {
-    expect((await observe('gpt', '--used', '5%')).out.replaceAll(/\n */g, ' ')).toContain('5% used of gpt, which has no quota: it is kept, and limits nothing')
+  test('says of a window that is over that its reading counts for nothing', async () => {
+    const { code, out } = await observe('claude', '--used', '61%', '--at', '2090-10-20')
+    expect({ code, out }).toEqual({ code: 0, out: expect.stringContaining('counts for nothing') })
+  })
+
+  test('refuses a reading of a backend without a quota, says what to do, and writes nothing', async () => {
+    const before = readFileSync(join(ledger, 'journal-000001.jsonl'), 'utf8')
+    const { code, out, err } = await observe('gpt', '--used', '5%')
+    expect({ code, out }).toEqual({ code: 2, out: '' })
+    expect(err).toMatch(/gpt has no quota, so a reading would limit nothing\. Give it one in the policy first, as `backends: gpt: { quota: 20\.00\/month }`\./)
+    expect(readFileSync(join(ledger, 'journal-000001.jsonl'), 'utf8')).toBe(before)
+  })
+
+  test('takes all of it, and nothing above: where the provider reports more, all of it says enough', async () => {
+    expect((await observe('claude', '--used', '100%')).code).toBe(0)
+    expect((await observe('claude', '--used', '100.1%')).err).toContain('give 100%')
   })
 
   test('beside a running router says which process has the ledger, and what to do', async () => {
@@ -65,11 +79,14 @@ describe('manciple observe', () => {
   test.each([
     [['claude'], '--used'],
     [['claude', '--used', '61'], 'did you mean 61%?'],
+    [['claude', '--used', '610%'], 'give 100%'],
+    [['claude', '--used', '1.1'], 'give 100%'],
     [['claude', '--used', 'much'], 'as 61% or 0.61'],
     [['claude', '--used', '-1%'], 'as 61% or 0.61'],
     [['claud', '--used', '61%'], 'BACKEND_UNKNOWN'],
     [['claude', '--used', '61%', '--quota', 'claude.week'], 'REQUEST_INVALID'],
     [['claude', '--used', '61%', '--at', 'yesterday'], 'is to be a date or time'],
+    [['claude', '--used', '61%', '--at', '2095-01-01'], 'at: nothing can have been read at 2095-01-01T05:00:00.000Z, it is 2090-11-20T17:00:00.000Z'],
   ])('%j is a wrong use', async (argv, message) => {
     expect(await observe(...argv)).toMatchObject({ code: 2, out: '', err: expect.stringContaining(message) })
   })

@@ -1,4 +1,4 @@
-import { formatInstant, MancipleError, openOutsideView, parseTime, recordReading, type Observation, type QuotaReading } from '@manciple/core'
+import { formatInstant, MancipleError, openOutsideView, parseTime, recordReading, type Observation, type Policy, type QuotaReading } from '@manciple/core'
 import { InvalidArgumentError, type Command } from 'commander'
 import { jsonText, percent } from '../amounts.ts'
 import { addLedgerOptions, type LedgerOptions } from '../outside.ts'
@@ -28,7 +28,7 @@ export function defineObserve(program: Command, io: Io, done: (code: number) => 
     .summary("note a provider's own reading of a quota, by hand")
     .description("Notes in the ledger how much of a backend's quota its provider says is used.")
     .argument('<backend>', 'whose quota')
-    .requiredOption('--used <share>', 'how much of it is used: 61% or 0.61', share)
+    .requiredOption('--used <share>', 'how much of it is used: 61% or 0.61, at most 100%', share)
     .option('--quota <limit>', 'which limit of the backend is read; its quota unless given')
     .option('--at <time>', 'when it was read (2026-11-20T09:30); now unless given')
     .option('--source <text>', 'who says so; stands in every reason that the reading gives', 'by hand')
@@ -43,15 +43,19 @@ export function defineObserve(program: Command, io: Io, done: (code: number) => 
 function share(text: string): number {
   const match = /^(\d{1,3}(?:\.\d{1,9})?)(%?)$/.exec(text)
   if (match === null) throw new InvalidArgumentError('It is to be a share, as 61% or 0.61.')
-  const used = Number(match[1])
-  if (match[2] === '%') return used / 100
-  if (used > 2) throw new InvalidArgumentError(`It is to be a share, as 61% or 0.61; did you mean ${text}%?`)
-  return used
+  const used = match[2] === '%' ? Number(match[1]) / 100 : Number(match[1])
+  if (used <= 1) return used
+  if (match[2] === '' && used > 2 && used <= 100) throw new InvalidArgumentError(`It is to be a share, as 61% or 0.61; did you mean ${text}%?`)
+  throw new InvalidArgumentError(
+    'More than all of a quota cannot be used of it. Where the provider reports more, give 100%: nothing is let through then either.',
+  )
 }
 
 async function observe(io: Io, backend: string, options: ObserveOptions, command: Command): Promise<void> {
   const { ledger, latest, json, used, quota, at, source } = options
-  const { timezone } = (await openOutsideView(ledger)).policy
+  const { policy } = await openOutsideView(ledger)
+  const { timezone } = policy
+  if (quota === undefined) assertQuota(policy, backend)
   const time = at === undefined ? undefined : parseTime(at, timezone)
   if (at !== undefined && time === undefined) {
     command.error(`error: option '--at <time>' argument '${at}' is invalid. It is to be a date or time, as 2026-04-01 or 2026-04-01T14:30.`)
@@ -61,6 +65,14 @@ async function observe(io: Io, backend: string, options: ObserveOptions, command
     throw isLocked(error) ? besideRouter(error, backend, used) : error
   })
   io.stdout.write(json ? jsonText(observation) : `${doneText(observation, timezone, io)}\n`)
+}
+
+/** Without a quota there is nothing that a reading could be of. */
+function assertQuota({ backends }: Policy, name: string): void {
+  const backend = backends.find((one) => one.name === name)
+  if (backend === undefined || backend.quota !== undefined) return
+  const remedy = `Give it one in the policy first, as \`backends: ${name}: { quota: 20.00/month }\``
+  throw new MancipleError('REQUEST_INVALID', `${name} has no quota, so a reading would limit nothing. ${remedy}.`, { backend: name })
 }
 
 function isLocked(error: unknown): error is MancipleError {
@@ -76,8 +88,8 @@ function besideRouter(error: MancipleError, backend: string, used: number): Manc
 
 function doneText({ backend, used, at, source, limit, until }: Observation, zone: string, io: Io): string {
   const { colours, width } = terminalOf(io)
-  const what = limit === undefined ? `${backend}, which has no quota: it is kept, and limits nothing` : limit
-  const end = until === undefined ? '' : ` It counts until ${formatInstant(Date.parse(until), zone)} ${zone}.`
-  const text = `${percent(used)} used of ${what}, at ${formatInstant(Date.parse(at), zone)}, says ${printable(source)}.${end}`
+  const what = limit ?? backend
+  const counts = until === at ? 'Its window is over: it counts for nothing now.' : `It counts until ${formatInstant(Date.parse(until ?? at), zone)} ${zone}.`
+  const text = `${percent(used)} used of ${what}, at ${formatInstant(Date.parse(at), zone)}, says ${printable(source)}. ${counts}`
   return `${colours.green('ok')}: ${wrap(text, width, 4)}`
 }

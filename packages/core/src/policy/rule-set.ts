@@ -343,7 +343,8 @@ class CompiledRuleSet implements RuleSet {
   }
 }
 
-function shiftOf({ event }: Rule): number {
+/** What a rule moves a score by where it matches. */
+export function shiftOf({ event }: Rule): number {
   const by = event.params.by ?? DEFAULT_SHIFT
   return event.type === 'prefer' ? by : event.type === 'avoid' ? -by : 0
 }
