@@ -1,5 +1,5 @@
 import { setImmediate as nextTurn } from 'node:timers/promises'
-import { manualClock, openManciple, type Dispatch, type TraceCall } from '@manciple/core'
+import { manualClock, openManciple, type Dispatch, type QuotaReading, type TraceCall } from '@manciple/core'
 
 /** What a live router made of the calls. */
 export interface LiveRun {
@@ -7,6 +7,19 @@ export interface LiveRun {
   readonly calls: ReadonlyMap<string, readonly [backend: string | null, costUsd: number]>
   readonly notices: readonly { readonly time: string; readonly kind: string; readonly scope: string }[]
   readonly spentNano: number
+}
+
+export interface LiveOptions {
+  /** Folder of the ledger; in memory unless given. */
+  readonly ledger?: string
+  /** What a provider says of a quota, in order of time. */
+  readonly readings?: readonly LiveReading[]
+}
+
+export interface LiveReading {
+  readonly notedMs: number
+  readonly backend: string
+  readonly reading: QuotaReading
 }
 
 const QUARTER_MS = 900_000
@@ -19,11 +32,11 @@ interface Ending {
 }
 
 /** The same calls through `openManciple`, `decide` and `settle`, as a host would: it waits for each, and what is done beside the calls is done before the next. */
-export async function runLive(policy: string, calls: readonly TraceCall[]): Promise<LiveRun> {
+export async function runLive(policy: string, calls: readonly TraceCall[], { ledger = 'memory', readings = [] }: LiveOptions = {}): Promise<LiveRun> {
   // A replay takes the first day as watched from its start: else its windows would be judged by a part.
   const startMs = Math.floor((calls[0]?.atMs ?? 0) / DAY_MS) * DAY_MS
   const clock = manualClock(startMs)
-  const manciple = await openManciple({ config: { text: policy }, ledger: 'memory', clock })
+  const manciple = await openManciple({ config: { text: policy }, ledger, clock })
   const outcomes = new Map<string, readonly [string | null, number]>()
   const notices: { time: string; kind: string; scope: string }[] = []
   manciple.on('notice', ({ time, kind, scope }) => notices.push({ time, kind, scope }))
@@ -54,7 +67,15 @@ export async function runLive(policy: string, calls: readonly TraceCall[]): Prom
     }
   }
   await settleDown()
+  const unread = [...readings]
   for (const call of calls) {
+    for (let [next] = unread; next !== undefined && next.notedMs <= call.atMs; [next] = unread) {
+      unread.shift()
+      await settleUntil(next.notedMs)
+      await moveTo(next.notedMs)
+      await manciple.observe(next.backend, next.reading)
+      await settleDown()
+    }
     await settleUntil(call.atMs)
     await moveTo(call.atMs)
     const dispatch = await manciple.decide({

@@ -1,6 +1,6 @@
 import type { ReplayReport, ReplayWindow } from '@manciple/core'
 import { expect, test } from 'vitest'
-import { replayText } from './replay-text.ts'
+import { comparisonText, replayText } from './replay-text.ts'
 import { terminalOf } from './terminal.ts'
 
 const terminal = terminalOf({ stdout: { write: () => {} }, stderr: { write: () => {} }, env: {}, isTTY: false, columns: undefined })
@@ -45,6 +45,7 @@ const REPORT: ReplayReport = {
   value: 0.9544,
   not_in_policy: { 'backend grok': 7 },
   left_out: { 'calls that were refused': 2 },
+  notes: ['2 calls wrote 100 tokens to caches for an hour; they are priced as for five minutes, which is less.'],
   alerts: [
     {
       time: '2026-04-14T23:18:34.391Z',
@@ -74,7 +75,7 @@ test('a report is one page to read', async () => {
 })
 
 test('nothing that happened is said as such', () => {
-  const text = replayText({ ...REPORT, rules: [], alerts: [], windows: [], course: [], left_out: {}, not_in_policy: {} }, terminal)
+  const text = replayText({ ...REPORT, rules: [], alerts: [], windows: [], course: [], left_out: {}, notes: [], not_in_policy: {} }, terminal)
   expect(text).toContain('Every call went to its first choice.')
   expect(text).toContain('No notice was raised.')
 })
@@ -82,4 +83,23 @@ test('nothing that happened is said as such', () => {
 test('no line is wider than the terminal', () => {
   const lines = replayText(REPORT, terminal).split('\n')
   expect(Math.max(...lines.map((line) => line.length))).toBeLessThanOrEqual(80)
+})
+
+test('of two policies, a rule that met more calls at the same cost says so', () => {
+  const rule = { rule: 'all.day', refused: 96, rerouted: 0, local: 0, spent_usd: 0 }
+  const difference = {
+    spent_usd: 0,
+    spent_by_backend: {},
+    utilization: 0,
+    wasted_usd: 0,
+    overshoot_usd: 0,
+    dry_share: 0,
+    local_share: 0,
+    refused: 0,
+    rerouted: 0,
+    value: 0,
+  }
+  const text = comparisonText({ before: REPORT, after: REPORT, difference, rules: [{ rule: rule.rule, before: null, after: rule }] }, terminal)
+  const row = text.split('\n').find((line) => line.startsWith(rule.rule))
+  expect(row?.trim().split(/ {2,}/)).toEqual(['all.day', '0', '$0.00', '96', '$0.00', '+96', '='])
 })

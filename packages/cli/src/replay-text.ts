@@ -42,7 +42,7 @@ function headText(report: ReplayReport, { colours, width }: Terminal): string {
     colours.bold(wrap(`${counted(calls, 'call')}, ${local(from)} to ${local(to)} ${timezone}, policy ${policy}`, width, 0)),
     `${usd(spent)} spent, ${hasQuota(report) ? `${usdOrNone(wasted.total)} of quotas unused` : 'no quota'}, ${over} overshoot`,
     wrap(
-      `${shortCount(refused)} refused, ${shortCount(rerouted)} rerouted from what they named, ${shortCount(shortened)} cut short, ${share(report.local_share)} local; favourite exhausted for ${share(report.dry_share)}; mean preference ${report.value.toFixed(3)}`,
+      `${shortCount(refused)} refused, ${shortCount(rerouted)} served by another than they named, ${shortCount(shortened)} cut short, ${share(report.local_share)} local; favourite exhausted for ${share(report.dry_share)}; mean preference ${report.value.toFixed(3)}`,
       width,
       0,
     ),
@@ -70,7 +70,7 @@ function backendsTable(report: ReplayReport, terminal: Terminal): string {
   return renderTable(columns, [...rows, 'rule', row('total', calls - report.refused, report.spent_usd)], terminal)
 }
 
-const RULE_COLUMNS: readonly Column[] = [{ head: 'stood against the first choice' }, right('refused'), right('rerouted'), right('local'), right('cost')]
+const RULE_COLUMNS: readonly Column[] = [{ head: 'stood against the first choice' }, right('refused'), right('other cloud'), right('local'), right('cost')]
 
 function rulesTable(rules: readonly ReplayRule[], terminal: Terminal): string {
   if (rules.length === 0) return 'Every call went to its first choice.'
@@ -141,9 +141,10 @@ function alertsText(alerts: readonly ReplayAlert[], zone: string, { colours, wid
   return [colours.bold(counted(alerts.length, 'notice')), ...lines, ...more].join('\n')
 }
 
-function leftOutText({ left_out: leftOut, not_in_policy: unknown }: ReplayReport, { colours, width }: Terminal): string {
+function leftOutText({ left_out: leftOut, notes, not_in_policy: unknown }: ReplayReport, { colours, width }: Terminal): string {
   const parts = [
-    ...Object.entries(leftOut).map(([what, count]) => `Left out: ${shortCount(count)} ${what}.`),
+    ...Object.entries(leftOut).map(([what, count]) => `Left out: ${what} (${shortCount(count)}).`),
+    ...notes,
     ...Object.entries(unknown).map(
       ([name, count]) => `${counted(count, 'call')} named ${printable(name)}, which the policy does not have: decided as if they named nothing.`,
     ),
@@ -176,7 +177,7 @@ export function comparisonText({ before, after, difference, rules }: ReplayCompa
     part('favourite exhausted', before.dry_share, after.dry_share),
     part('local', before.local_share, after.local_share),
     count('refused', before.refused, after.refused),
-    count('rerouted', before.rerouted, after.rerouted),
+    count('other than named', before.rerouted, after.rerouted),
     ['mean preference', before.value.toFixed(3), after.value.toFixed(3), signed(difference.value, (value) => value.toFixed(3))],
     count('notices', before.alerts.length, after.alerts.length),
   ]
@@ -184,12 +185,13 @@ export function comparisonText({ before, after, difference, rules }: ReplayCompa
 }
 
 const CHANGE_COLUMNS: readonly Column[] = [
-  { head: 'stood against the first choice' },
+  { head: 'against the first choice' },
   right('calls'),
   right('cost'),
   right('calls'),
   right('cost'),
-  right('difference'),
+  right('more calls'),
+  right('more cost'),
 ]
 
 function ruleChanges(rules: ReplayComparison['rules'], terminal: Terminal): string {
@@ -198,7 +200,8 @@ function ruleChanges(rules: ReplayComparison['rules'], terminal: Terminal): stri
   const cost = (rule: ReplayRule | null): number => rule?.spent_usd ?? 0
   const rows = rules.map(({ rule, before, after }): Row => {
     const cells = [before, after].flatMap((one) => [shortCount(calls(one)), usd(cost(one))])
-    return [printable(rule), ...cells, signed((nanoOf(cost(after)) - nanoOf(cost(before))) / NANO_PER_USD, usd)]
+    const more = signed(calls(after) - calls(before), shortCount)
+    return [printable(rule), ...cells, more, signed((nanoOf(cost(after)) - nanoOf(cost(before))) / NANO_PER_USD, usd)]
   })
   return renderTable(CHANGE_COLUMNS, rows, terminal)
 }

@@ -90,6 +90,7 @@ describe('importSpend', () => {
       imported: 3,
       known: 0,
       passedOver: 0,
+      notes: [],
       costNano: 1_250_000_000 + 33_000_000 + 2_000_000_000,
       tokens: 2300 + 3000 + 1_500_000,
       from: '2090-10-31T04:00:00.000Z',
@@ -141,13 +142,21 @@ describe('importSpend', () => {
           role: 'assistant',
           model: 'claude-sonnet-4-20250514',
           content: [{ type: 'text', text: 'SECRET' }],
-          usage: { input_tokens: 4, cache_creation_input_tokens: 1000, cache_read_input_tokens: 10_000, output_tokens: output, service_tier: 'standard' },
+          usage: {
+            input_tokens: 4,
+            cache_creation_input_tokens: 1000,
+            cache_creation: { ephemeral_5m_input_tokens: 400, ephemeral_1h_input_tokens: 600 },
+            cache_read_input_tokens: 10_000,
+            output_tokens: output,
+            service_tier: 'standard',
+          },
         },
         ...over,
       })
     file(
       'project-a/one.jsonl',
       [
+        JSON.stringify({ type: 'file-history-snapshot', messageId: 'm', snapshot: { trackedFileBackups: { SECRET: {} } } }),
         JSON.stringify({ type: 'summary', summary: 'SECRET', leafUuid: 'x' }),
         JSON.stringify({ type: 'user', sessionId: 'session-1', timestamp: '2090-11-20T13:00:00Z', message: { role: 'user', content: 'SECRET' } }),
         line('msg_1', 'req_1', 1, 1),
@@ -165,7 +174,8 @@ describe('importSpend', () => {
     const resumed = file('project-a/sub/two.jsonl', `${line('msg_1', 'req_1', 3, 500, { sessionId: 'session-2' })}\n${line('msg_4', 'req_4', 6, 10)}\n`)
     const root = join(resumed, '..', '..', '..')
     const report = await imported(folder, [root])
-    expect(report).toMatchObject({ files: 2, calls: 3, imported: 3, passedOver: 4, from: '2090-11-20T13:00:01.000Z' })
+    expect(report).toMatchObject({ files: 2, calls: 3, imported: 3, passedOver: 5, from: '2090-11-20T13:00:01.000Z' })
+    expect(report.notes).toEqual(['3 calls wrote 1800 tokens to caches for an hour; they are priced as for five minutes, which is less.'])
     // $3 a million input, $15 output, $3.75 written to and $0.30 read from the cache.
     const costNano = (output: number): number => 4 * 3000 + 1000 * 3750 + 10_000 * 300 + output * 15_000
     expect(report.costNano).toBe(costNano(500) + costNano(100) + costNano(10))

@@ -3,7 +3,7 @@ import { MancipleError } from './errors.ts'
 import { isoInstant } from './instant.ts'
 import { catchUp, historyPath } from './ledger/history-follower.ts'
 import { parseTime } from './ledger/history-period.ts'
-import type { ImportIssue, ImportRow } from './ledger/import-rows.ts'
+import { hourCacheNotes, type ImportIssue, type ImportRow } from './ledger/import-rows.ts'
 import type { ImportOrder } from './ledger/record.ts'
 import { readSpend } from './ledger/spend-files.ts'
 import { SqliteHistory } from './ledger/sqlite-history.ts'
@@ -28,6 +28,8 @@ export interface ImportReport {
   readonly known: number
   /** Lines that tell of no call. */
   readonly passedOver: number
+  /** What is counted by less than the truth, in sentences. */
+  readonly notes: readonly string[]
   readonly costNano: NanoUsd
   readonly tokens: number
   /** Times of the first and last call imported, ISO 8601 UTC; null where none was. */
@@ -50,9 +52,17 @@ const LISTED = 20
 export async function importSpend(folder: string, paths: readonly string[], options: ImportOptions = {}): Promise<ImportReport> {
   return withLedger(folder, options, async (opened) => {
     const { policy, nowMs } = opened
-    const { rows, issues, files, passedOver } = await readSpend(paths, (text) => parseTime(text, policy.timezone)?.startMs, options.onProgress ?? (() => {}))
+    const timeOf = (text: string): number | undefined => parseTime(text, policy.timezone)?.startMs
+    const { rows, issues, files, leftOut } = await readSpend(paths, { code: 'IMPORT_INVALID', timeOf, onProgress: options.onProgress ?? (() => {}) })
     const orders = new Ordering(policy, nowMs, options.backend).ordersOf(rows, issues)
-    return { files, calls: orders.length, passedOver, ...(await importAll(opened, orders)) }
+    const passedOver = [...leftOut.values()].reduce((sum, count) => sum + count, 0)
+    return {
+      files,
+      calls: orders.length,
+      passedOver,
+      notes: hourCacheNotes(rows.filter(({ costNano }) => costNano === undefined)),
+      ...(await importAll(opened, orders)),
+    }
   })
 }
 
@@ -149,7 +159,10 @@ class Ordering {
   }
 }
 
-async function importAll({ ledger, folder }: OpenedLedger, orders: readonly Ordered[]): Promise<Omit<ImportReport, 'files' | 'calls' | 'passedOver'>> {
+async function importAll(
+  { ledger, folder }: OpenedLedger,
+  orders: readonly Ordered[],
+): Promise<Omit<ImportReport, 'files' | 'calls' | 'passedOver' | 'notes'>> {
   // What the books have forgotten of, SQLite remembers.
   const old = orders.some(({ order }) => order.spentMs < ledger.wholeSinceMs) ? await openHistory(folder) : undefined
   let [imported, costNano, tokens] = [0, 0, 0]

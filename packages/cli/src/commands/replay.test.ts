@@ -113,6 +113,30 @@ describe('--calls', () => {
   })
 })
 
+describe('where calls are to go', () => {
+  test('- is standard output, in place of the report', async () => {
+    const { code, out } = await outcome(['--calls', '-'])
+    expect(code).toBe(0)
+    await outcome(['--calls', path('same.jsonl')])
+    expect(out).toBe(readFileSync(path('same.jsonl'), 'utf8'))
+    expect(existsSync('-')).toBe(false)
+  })
+
+  test.each([
+    [['--calls', '-', '--json'], '--calls - prints calls in place of the report: it cannot be used with --json, --compare or --explain'],
+    [['--calls', '-', '--explain', 'r17'], '--calls - prints calls in place of the report'],
+    [['--calls', '-', '--compare', 'tight.yaml'], '--calls - prints calls in place of the report'],
+    [['--calls', 'one.jsonl', '--calls', 'two.jsonl'], 'It may be given once.'],
+    [['--calls', '/no/such/out.jsonl'], 'error: --calls /no/such/out.jsonl: there is no folder /no/such\n'],
+    [['--calls', '/'], 'error: --calls /: expected a file, found a folder\n'],
+  ])('%j is refused', async (argv, message) => {
+    const { code, out, err } = await outcome(argv)
+    expect([code, out]).toEqual([2, ''])
+    expect(err).toContain(message)
+    expect(err).not.toMatch(/ENOENT|\.tmp/)
+  })
+})
+
 describe('--outage', () => {
   test('keeps a backend out for its time', async () => {
     const { out } = await outcome(['--json', '--outage', 'claude@2026-04-01/2026-04-09'])
@@ -129,6 +153,13 @@ describe('--outage', () => {
     expect(code).toBe(2)
     expect(err).toContain(message)
   })
+})
+
+test('a mistake in a trace cannot steer the terminal that shows it', async () => {
+  writeFileSync(path('steering.jsonl'), '{"t":"\u009b31m\u007f","prompt_tokens":1,"completion_tokens":1}\n')
+  const { code, err } = await runCaptured(['replay', path('steering.jsonl'), '--config', path('budgets.yaml')])
+  expect(code).toBe(2)
+  expect(err).toContain('found " 31m "\n')
 })
 
 test('a terminal sees how far it has come, and no more of it afterwards', async () => {

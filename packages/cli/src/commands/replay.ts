@@ -1,4 +1,5 @@
-import { closeSync, openSync, renameSync, rmSync, writeSync } from 'node:fs'
+import { closeSync, openSync, renameSync, rmSync, statSync, writeSync } from 'node:fs'
+import { dirname } from 'node:path'
 import {
   comparePolicies,
   MancipleError,
@@ -41,7 +42,8 @@ interface OutageText {
 const EXAMPLES = `
 A trace is JSON lines of {t, id, task_type, prompt_tokens, completion_tokens,
 max_output_tokens, duration_ms}, with backend, model and task_id where known; a
-ledger's folder; Claude Code's logs; CSV or JSON lines as ledger import reads.
+ledger's folder; Claude Code's logs; CSV or JSON lines as ledger import reads;
+any file of these packed by gzip.
 The same trace and policy give the same output, byte for byte.
 
 Exit codes: 0 replayed, 2 wrong use, or a trace or policy with mistakes.
@@ -52,6 +54,7 @@ Examples:
   $ manciple replay ~/.claude/projects --config configs/budgets.yaml
   $ manciple replay april.jsonl --history march.jsonl --json | jq .utilization
   $ manciple replay april.jsonl --explain r17
+  $ manciple replay april.jsonl --calls - | jq -r .backend | sort | uniq -c
   $ manciple replay april.jsonl --outage gemini@2026-04-10/2026-04-13`
 
 export function defineReplay(program: Command, io: Io, done: (code: number) => void): void {
@@ -66,7 +69,7 @@ export function defineReplay(program: Command, io: Io, done: (code: number) => v
     .option('--compare <file>', 'another policy, side by side: --config is before, this is after')
     .option('--history <trace>', 'a trace from before, for the forecast to learn from')
     .option('--outage <backend@from/to>', 'a time in which a backend fails every call; may be given again', outageText, [])
-    .option('--calls <file>', 'write what became of each call, under --config, as JSON lines')
+    .option('--calls <file>', 'write what became of each call, under --config, as JSON lines; - prints them in place of the report', onlyOnce)
     .addOption(new Option('--explain <id>', 'why the call of this id went where it did, in place of the report').conflicts('compare'))
     .option('--json', 'for programs: one JSON object')
     .addHelpText('after', EXAMPLES)
@@ -78,7 +81,9 @@ async function replay(io: Io, trace: string, options: ReplayCommandOptions, comm
   const explained: Explanation[] = []
   const outages = options.outage.length === 0 ? [] : outagesIn(zoneOf(config), options.outage, command)
   const startMs = performance.now()
-  const result = await withCalls(calls, (onCall) =>
+  if (calls === STDOUT && (json || compare !== undefined || explain !== undefined))
+    command.error('error: --calls - prints calls in place of the report: it cannot be used with --json, --compare or --explain; give it a file')
+  const result = await withCalls(io, calls, command, (onCall) =>
     withProgress(io, 'Replaying', (onProgress: OnProgress): Promise<ReplayReport | ReplayComparison> => {
       const input = { trace, outages, onProgress, ...(history === undefined ? {} : { history }), ...(onCall === undefined ? {} : { onCall }) }
       const asked = explain === undefined ? {} : { explain: { id: explain, onExplained: (explanation: Explanation) => void explained.push(explanation) } }
@@ -88,7 +93,7 @@ async function replay(io: Io, trace: string, options: ReplayCommandOptions, comm
   const seconds = (performance.now() - startMs) / 1000
   if (explain !== undefined) io.stdout.write(explainedText(io, explain, explained, json, command))
   else if (json) io.stdout.write(jsonText(result))
-  else io.stdout.write('before' in result ? comparisonText(result, terminalOf(io)) : replayText(result, terminalOf(io)))
+  else if (calls !== STDOUT) io.stdout.write('before' in result ? comparisonText(result, terminalOf(io)) : replayText(result, terminalOf(io)))
   const replayed = 'before' in result ? result.before.calls + result.after.calls : result.calls
   io.stderr.write(`${counted(replayed, 'call')} replayed in ${seconds.toFixed(1)} s, ${shortCount(Math.round(replayed / seconds))} a second\n`)
   return 0
@@ -101,30 +106,62 @@ function explainedText(io: Io, id: string, explained: readonly Explanation[], js
   return json ? explained.map((one) => jsonText(explanationJson(one))).join('') : `${explained.map((one) => explanationText(one, terminal)).join('\n\n')}\n`
 }
 
+type OnCall = (call: ReplayedCall) => void
+
+/** As a path: standard output. */
+const STDOUT = '-'
 const PENDING_CHARS = 1 << 16
 
-/** Writes calls into a file that is there when all of them are, and not before. */
-async function withCalls<T>(path: string | undefined, work: (onCall: ((call: ReplayedCall) => void) | undefined) => Promise<T>): Promise<T> {
+/** Writes calls to where they are to go, if anywhere. */
+async function withCalls<T>(io: Io, path: string | undefined, command: Command, work: (onCall: OnCall | undefined) => Promise<T>): Promise<T> {
   if (path === undefined) return work(undefined)
+  return path === STDOUT ? withLines((text) => void io.stdout.write(text), work) : withFile(path, command, work)
+}
+
+/** Lines, many at a time. */
+async function withLines<T>(write: (text: string) => void, work: (onCall: OnCall) => Promise<T>): Promise<T> {
+  let pending = ''
+  const result = await work((call) => {
+    pending += `${JSON.stringify(call)}\n`
+    if (pending.length <= PENDING_CHARS) return
+    write(pending)
+    pending = ''
+  })
+  write(pending)
+  return result
+}
+
+/** A file that is there when all calls are in it, and not before. */
+async function withFile<T>(path: string, command: Command, work: (onCall: OnCall) => Promise<T>): Promise<T> {
+  assertWritable(path, command)
   const unfinished = `${path}.${process.pid}.tmp`
   const file = openSync(unfinished, 'wx')
-  let pending = ''
-  const flush = (): void => {
-    for (let rest = Buffer.from(pending); rest.length > 0;) rest = rest.subarray(writeSync(file, rest))
-    pending = ''
-  }
   try {
-    const result = await work((call) => {
-      pending += `${JSON.stringify(call)}\n`
-      if (pending.length > PENDING_CHARS) flush()
-    })
-    flush()
+    const result = await withLines((text) => {
+      for (let rest = Buffer.from(text); rest.length > 0;) rest = rest.subarray(writeSync(file, rest))
+    }, work)
     renameSync(unfinished, path)
     return result
   } finally {
     closeSync(file)
     rmSync(unfinished, { force: true })
   }
+}
+
+/** Before anything is replayed. */
+function assertWritable(path: string, command: Command): void {
+  const folder = dirname(path)
+  if (!isFolder(folder)) command.error(`error: --calls ${path}: there is no folder ${folder}`)
+  if (isFolder(path)) command.error(`error: --calls ${path}: expected a file, found a folder`)
+}
+
+function isFolder(path: string): boolean {
+  return statSync(path, { throwIfNoEntry: false })?.isDirectory() ?? false
+}
+
+function onlyOnce(text: string, before: string | undefined): string {
+  if (before !== undefined) throw new InvalidArgumentError('It may be given once.')
+  return text
 }
 
 function outageText(text: string, before: readonly OutageText[]): readonly OutageText[] {

@@ -1,11 +1,16 @@
 import type { ImportIssue, ImportRow, RowContext } from './import-rows.ts'
-import { rowOf } from './import-rows.ts'
+import { nameOfColumn, rowOf } from './import-rows.ts'
 
 type Json = Readonly<Record<string, unknown>>
 
-/** Whether a line is of a log that Claude Code keeps of a session: `~/.claude/projects/<project>/<session>.jsonl`. */
+const COUNTED: ReadonlySet<string | undefined> = new Set(['prompt', 'completion', 'cost'])
+
+/**
+ * Whether a line shows that its file is a log that Claude Code keeps of a session: `~/.claude/projects/<project>/<session>.jsonl`. Not every line of one does.
+ * A line that counts tokens or money by itself is none, even where it names a session.
+ */
 export function isClaudeCodeLine(line: Json): boolean {
-  return 'sessionId' in line || 'leafUuid' in line || usageOf(line) !== undefined
+  return usageOf(line) !== undefined || (('sessionId' in line || 'leafUuid' in line) && !Object.keys(line).some((key) => COUNTED.has(nameOfColumn(key))))
 }
 
 /**
@@ -20,7 +25,7 @@ export function claudeCodeRow(line: Json, context: RowContext): ImportRow | read
   const [cacheRead, cacheWrite] = [number('cache_read_input_tokens'), number('cache_creation_input_tokens')]
   // Logs of older versions say what it cost.
   const cost = typeof line['costUSD'] === 'number' ? line['costUSD'] : undefined
-  return rowOf(
+  const row = rowOf(
     new Map([
       ['timestamp', line['timestamp']],
       ['model', message['model']],
@@ -35,6 +40,8 @@ export function claudeCodeRow(line: Json, context: RowContext): ImportRow | read
     ]),
     context,
   )
+  const hour = Number(objectOf(usage['cache_creation'])?.['ephemeral_1h_input_tokens'] ?? 0)
+  return 'usage' in row && hour > 0 ? { ...row, hourCacheTokens: hour } : row
 }
 
 /**

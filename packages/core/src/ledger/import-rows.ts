@@ -19,6 +19,10 @@ export interface ImportRow {
   readonly durationMs: number
   /** What the call is called there; undefined where it has no name. */
   readonly sourceId: string | undefined
+  /** The backend that it asked for, null where it asked for none; undefined where the file does not say. */
+  readonly requestedBackend: string | null | undefined
+  /** Of the tokens written to a cache: those that stay there for an hour, at a higher price. */
+  readonly hourCacheTokens: number
 }
 
 export interface ImportIssue {
@@ -42,9 +46,11 @@ const ALIASES = {
   cacheRead: ['cache_read_tokens', 'cache_read_input_tokens', 'cached_tokens'],
   cacheWrite: ['cache_write_tokens', 'cache_creation_input_tokens'],
   reasoning: ['reasoning_tokens'],
+  requested: ['requested_backend'],
+  status: ['status'],
 } as const
 
-type Name = keyof typeof ALIASES
+export type Name = keyof typeof ALIASES
 
 const NAMES: ReadonlyMap<string, Name> = new Map<string, Name>(
   Object.entries(ALIASES).flatMap(([name, aliases]) => aliases.map((alias) => [alias, name as Name] as const)),
@@ -116,7 +122,18 @@ export function rowOf(fields: ReadonlyMap<Name, unknown>, context: RowContext): 
     costNano,
     durationMs: Number.isFinite(duration) && duration > 0 ? Math.round(duration) : 0,
     sourceId: textOf('id') || undefined,
+    requestedBackend: fields.has('requested') ? textOf('requested') || null : undefined,
+    hourCacheTokens: 0,
   }
+}
+
+/** What is to be said of rows that wrote to caches for an hour: usage does not tell them from those for five minutes, and all get the price of those. */
+export function hourCacheNotes(rows: readonly ImportRow[]): readonly string[] {
+  const hour = rows.filter(({ hourCacheTokens }) => hourCacheTokens > 0)
+  if (hour.length === 0) return []
+  const tokens = hour.reduce((sum, { hourCacheTokens }) => sum + hourCacheTokens, 0)
+  const calls = `${hour.length} ${hour.length === 1 ? 'call' : 'calls'}`
+  return [`${calls} wrote ${tokens} tokens to caches for an hour; they are priced as for five minutes, which is less.`]
 }
 
 /** USD as files write it, `$1,234.50` or a float with more than nine decimals: rounded to the nearest nano. */

@@ -17,9 +17,10 @@ export interface Figures {
   readonly fromMs: number
   readonly toMs: number
   readonly leftOut: Readonly<Record<string, number>>
+  readonly notes: readonly string[]
 }
 
-export function figuresOf({ policy, tally, windows, overshootNano, notices, course, fromMs, toMs, leftOut }: Figures): ReplayReport {
+export function figuresOf({ policy, tally, windows, overshootNano, notices, course, fromMs, toMs, leftOut, notes }: Figures): ReplayReport {
   const { calls } = tally
   const share = (count: number): number => (calls === 0 ? 0 : count / calls)
   return {
@@ -43,6 +44,7 @@ export function figuresOf({ policy, tally, windows, overshootNano, notices, cour
     value: share(tally.value),
     not_in_policy: Object.fromEntries(tally.notInPolicy),
     left_out: leftOut,
+    notes,
     alerts: notices.map(({ time, kind, scope, severity, text }) => ({ time, kind, scope, severity, text })),
     windows,
     rules: tally.rules,

@@ -1,10 +1,10 @@
 import { MancipleError } from '../errors.ts'
 import type { JournalRecord } from '../ledger/journal-fields.ts'
 import { JournalSurvey } from '../ledger/journal-survey.ts'
-import type { Hold, LedgerEntry } from '../ledger/record.ts'
+import type { Hold, LedgerEntry, Observation } from '../ledger/record.ts'
 import type { OnProgress } from '../ledger/verify.ts'
-import type { TraceReading } from './read-trace.ts'
-import type { TraceCall } from './trace-call.ts'
+import type { TraceSource } from './read-trace.ts'
+import type { TraceCall, TraceEvent, TraceReading } from './trace-call.ts'
 
 /** A reserved call, until it is known what became of it. */
 interface Asked {
@@ -13,16 +13,29 @@ interface Asked {
   call: TraceCall | null | undefined
 }
 
-/**
- * The calls of a ledger in the order in which they were asked for, as they ended. A call that a crash left open counts as long as its hold allowed.
- * Refusals are left out, since a ledger does not keep their sizes, and so are imports: the files that they came from can be replayed.
- */
-export function readLedgerTrace(folder: string, onProgress: OnProgress): TraceReading {
-  const leftOut = new Map<string, number>()
-  return { calls: callsOf(folder, leftOut, onProgress), leftOut }
+/** A reading of a quota: it has its place among the calls. */
+interface Noted {
+  readonly call: TraceReading
 }
 
-async function* callsOf(folder: string, leftOut: Map<string, number>, onProgress: OnProgress): AsyncGenerator<readonly TraceCall[], void, undefined> {
+/** What is in a ledger and is no call to be replayed. */
+export const LEFT_OUT = {
+  refused: 'calls that were refused',
+  imported: 'calls that were imported',
+  adjusted: 'corrections of spend',
+} as const
+
+/**
+ * The calls of a ledger in the order in which they were asked for, as they ended. A call that a crash left open counts as long as its hold allowed.
+ * Readings of quotas stand where they were noted.
+ * Refusals are left out, since a ledger does not keep their sizes, and so are imports: the files that they came from can be replayed.
+ */
+export function readLedgerTrace(folder: string, onProgress: OnProgress): TraceSource {
+  const leftOut = new Map<string, number>()
+  return { events: eventsOf(folder, leftOut, onProgress), leftOut, notes: [] }
+}
+
+async function* eventsOf(folder: string, leftOut: Map<string, number>, onProgress: OnProgress): AsyncGenerator<readonly TraceEvent[], void, undefined> {
   const queue = new AskedQueue(leftOut)
   const survey = new JournalSurvey(folder, ({ record }) => {
     if (survey.damages.length === 0) queue.take(record)
@@ -45,7 +58,9 @@ class AskedQueue {
   count = 0
   readonly #leftOut: Map<string, number>
   readonly #open = new Map<string, Asked>()
-  #queue: Asked[] = []
+  #queue: (Asked | Noted)[] = []
+  /** The latest time that a line has told of. */
+  #nowMs = 0
 
   constructor(leftOut: Map<string, number>) {
     this.#leftOut = leftOut
@@ -57,17 +72,24 @@ class AskedQueue {
         return this.giveUp()
       case 'reserve': {
         const asked = { hold: record.hold, call: undefined }
+        this.#sees(record.hold.atMs)
         this.#open.set(record.hold.id, asked)
         return void this.#queue.push(asked)
       }
       case 'settle':
+        this.#sees(Date.parse(record.entry.timestamp) + record.entry.duration_ms)
         return this.#end(record.entry.id, ({ hold }) => callOfEntry(hold, record.entry))
       case 'release':
         return this.#end(record.id, () => null)
       case 'refuse':
-        return this.#leaveOut('calls that were refused')
+        this.#sees(record.order.atMs)
+        return this.#leaveOut(LEFT_OUT.refused)
       case 'import':
-        return this.#leaveOut('calls that were imported')
+        return this.#leaveOut(LEFT_OUT.imported)
+      case 'adjust':
+        return 'adjustment' in record ? this.#leaveOut(LEFT_OUT.adjusted) : undefined
+      case 'observe':
+        return void this.#queue.push({ call: this.#readingOf(record.observation) })
       default:
         return undefined
     }
@@ -79,13 +101,23 @@ class AskedQueue {
   }
 
   /** Those that nothing earlier keeps back, once each. */
-  ended(): readonly TraceCall[] {
+  ended(): readonly TraceEvent[] {
     const open = this.#queue.findIndex(({ call }) => call === undefined)
     const ended = open === -1 ? this.#queue : this.#queue.slice(0, open)
     this.#queue = open === -1 ? [] : this.#queue.slice(open)
-    const calls = ended.flatMap(({ call }) => call ?? [])
-    this.count += calls.length
-    return calls
+    const events = ended.flatMap(({ call }) => call ?? [])
+    this.count += ended.reduce((count, one) => count + ('hold' in one && one.call !== null ? 1 : 0), 0)
+    return events
+  }
+
+  /** A reading tells when it was so, and may have been noted later. */
+  #readingOf({ backend, limit, used, at, source }: Observation): TraceReading {
+    const readMs = Date.parse(at)
+    return { notedMs: Math.max(readMs, this.#nowMs), readMs, backend, quota: limit, used, source }
+  }
+
+  #sees(ms: number): void {
+    this.#nowMs = Math.max(this.#nowMs, ms)
   }
 
   #end(id: string, callOf: (asked: Asked) => TraceCall | null): void {

@@ -1,6 +1,7 @@
 import { manualClock, type ManualClock } from '../clock.ts'
 import type { DecideRequest } from '../decision.ts'
 import { EmbeddedManciple } from '../embedded-manciple.ts'
+import { MancipleError } from '../errors.ts'
 import type { Explanation } from '../explain.ts'
 import { isoInstant } from '../instant.ts'
 import type { Ledger } from '../ledger/ledger.ts'
@@ -19,7 +20,8 @@ import { Course } from './course.ts'
 import { figuresOf } from './figures.ts'
 import type { ReplayReport } from './report.ts'
 import { Tally } from './tally.ts'
-import type { Outage, TraceCall } from './trace-call.ts'
+import type { TraceSource } from './read-trace.ts'
+import type { Outage, TraceCall, TraceReading } from './trace-call.ts'
 import { WindowWatch } from './window-watch.ts'
 
 /** What became of one call: a line of `--calls`. */
@@ -78,6 +80,10 @@ export class PolicyReplay {
   readonly #onlyOf: ReadonlyMap<string, string>
   /** What the live code does when the turn under way has ended. */
   #due: (() => void)[] = []
+  /** Readings of quotas that are noted before the next call. */
+  #readings: TraceReading[] = []
+  /** What this policy could make nothing of, and how often. */
+  readonly #leftOut = new Map<string, number>()
   readonly #startMs: number
   readonly #lateHistory: number
   #nowMs: number
@@ -131,6 +137,7 @@ export class PolicyReplay {
   }
 
   take(call: TraceCall): void {
+    if (this.#readings.length > 0) this.#observeUntil(call.atMs)
     this.#moveTo(call.atMs)
     this.#lastCallMs = call.atMs
     const named = this.#namedBy(call)
@@ -146,14 +153,21 @@ export class PolicyReplay {
     else this.#underWay.add({ endMs: call.atMs + call.durationMs, number: this.#tally.calls, call, dispatch, rules })
   }
 
+  /** Notes what a provider says of a quota, at its time: the next call finds it noted. */
+  noteReading(reading: TraceReading): void {
+    this.#readings.push(reading)
+  }
+
   /** Lets those hear of notices who listen. */
   async turn(): Promise<void> {
     await new Promise(setImmediate)
   }
 
-  /** Lets every call end, and reports. @param leftOut what of the trace was not replayed, and how often. */
-  async finish(leftOut: Readonly<Record<string, number>>): Promise<ReplayReport> {
+  /** Lets every call end, and reports. @param source where the calls came from, read to its end. */
+  async finish({ leftOut, notes }: Pick<TraceSource, 'leftOut' | 'notes'>): Promise<ReplayReport> {
+    this.#observeUntil(Number.POSITIVE_INFINITY)
     this.#moveTo(Number.POSITIVE_INFINITY)
+    if (this.#lateHistory > 0) this.#leftOut.set('calls of the history that come after the trace begins', this.#lateHistory)
     const day = this.#prepared.calendar.bounds({ kind: 'day' }, this.#lastMs)
     const windows = this.#watch.close(day.endMs, this.#lastCallMs)
     await this.#manciple.close()
@@ -167,24 +181,61 @@ export class PolicyReplay {
       course: this.#course.points,
       fromMs: this.#startMs,
       toMs: this.#lastMs,
-      leftOut: this.#lateHistory === 0 ? leftOut : { ...leftOut, 'calls of the history that come after the trace begins': this.#lateHistory },
+      leftOut: Object.fromEntries([...leftOut, ...this.#leftOut]),
+      notes,
     })
   }
 
   /** What ends on the way settles at its own time. */
   #moveTo(ms: number): void {
+    this.#settleUntil(ms)
+    if (ms < Number.POSITIVE_INFINITY) this.#advance(ms)
+  }
+
+  #settleUntil(ms: number): void {
     for (let { next } = this.#underWay; next !== undefined && next.endMs <= ms; { next } = this.#underWay) {
       this.#underWay.take()
       this.#advance(next.endMs)
       this.#settle(next)
     }
-    if (ms < Number.POSITIVE_INFINITY) this.#advance(ms)
   }
 
   #advance(ms: number): void {
     if (ms > this.#nowMs) this.#clock.advance(ms - this.#nowMs)
     this.#nowMs = ms
     this.#lastMs = ms
+  }
+
+  /** Readings up to a time; those that come when the last call has ended say nothing of any. */
+  #observeUntil(ms: number): void {
+    const readings = this.#readings
+    this.#readings = []
+    for (const reading of readings) {
+      if (reading.notedMs > ms) this.#readings.push(reading)
+      else if (ms < Number.POSITIVE_INFINITY || this.#endsAfter(reading.notedMs)) this.#observe(reading)
+      else this.#leaveOut('readings of quotas after the last call')
+    }
+  }
+
+  #endsAfter(ms: number): boolean {
+    this.#settleUntil(ms)
+    return this.#underWay.next !== undefined
+  }
+
+  /** One from before the first call is noted when the replay begins. */
+  #observe({ notedMs, readMs, backend, quota, used, source }: TraceReading): void {
+    this.#moveTo(Math.max(notedMs, this.#nowMs))
+    const reading = { used, source, at: new Date(readMs), ...(quota === undefined ? {} : { quota }) }
+    this.#manciple.observe(backend, reading).catch((error: unknown) => {
+      if (!(error instanceof MancipleError && (error.code === 'BACKEND_UNKNOWN' || error.code === 'REQUEST_INVALID'))) throw error
+      this.#leaveOut('readings of quotas that the policy does not have')
+    })
+    this.#watch.measure()
+    this.#settleTurn()
+  }
+
+  #leaveOut(what: string): void {
+    this.#leftOut.set(what, (this.#leftOut.get(what) ?? 0) + 1)
   }
 
   /** As a live router would: an attempt that fails is given back, and decided again without the backend that failed. */

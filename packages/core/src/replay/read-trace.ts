@@ -1,26 +1,27 @@
-import { createReadStream, type Stats } from 'node:fs'
+import type { Stats } from 'node:fs'
 import { readdir, stat } from 'node:fs/promises'
 import { MancipleError } from '../errors.ts'
 import { parseTime } from '../ledger/history-period.ts'
-import { readSpend } from '../ledger/spend-files.ts'
-import type { ImportRow } from '../ledger/import-rows.ts'
+import { readSpend, textOfFile } from '../ledger/spend-files.ts'
+import { hourCacheNotes, type ImportRow } from '../ledger/import-rows.ts'
 import type { OnProgress } from '../ledger/verify.ts'
 import { azureCallOf, isAzureHead } from './azure-csv.ts'
 import { callOfLine, type TimeOf } from './json-lines.ts'
-import { readLedgerTrace } from './ledger-trace.ts'
-import type { TraceCall, TraceIssue } from './trace-call.ts'
+import { LEFT_OUT, readLedgerTrace } from './ledger-trace.ts'
+import type { TraceCall, TraceEvent, TraceIssue } from './trace-call.ts'
 
 /** A trace as it is read. */
-export interface TraceReading {
+export interface TraceSource {
   /** In order of time, some at a time. @throws MancipleError `TRACE_INVALID` at its end, with every mistake. */
-  readonly calls: AsyncIterable<readonly TraceCall[]>
+  readonly events: AsyncIterable<readonly TraceEvent[]>
   /** What is in the files and is not replayed, and how often. Complete when all calls have been read. */
   readonly leftOut: ReadonlyMap<string, number>
+  /** What is replayed less than exactly, in sentences. */
+  readonly notes: readonly string[]
 }
 
 /** Mistakes that a message lists. */
 const LISTED = 20
-const CHUNK_BYTES = 1 << 18
 
 /**
  * Reads a trace: JSON lines with `t`, the CSV of Azure's public traces, a ledger's folder, or whatever `manciple ledger import` reads: CSV with a head, an export, a file or
@@ -29,7 +30,7 @@ const CHUNK_BYTES = 1 << 18
  * @param zone of times that do not say theirs.
  * @throws MancipleError `TRACE_INVALID`, `LEDGER_DAMAGED`.
  */
-export async function readTrace(path: string, zone: string, onProgress: OnProgress): Promise<TraceReading> {
+export async function readTrace(path: string, zone: string, onProgress: OnProgress): Promise<TraceSource> {
   const timeOf: TimeOf = (text) => parseTime(text, zone)?.startMs
   const found = await statOf(path)
   if (found.isDirectory()) return (await isLedger(path)) ? readLedgerTrace(path, onProgress) : gathered(path, timeOf, onProgress)
@@ -41,9 +42,9 @@ export async function readTrace(path: string, zone: string, onProgress: OnProgre
 
 type Parse = (text: string, line: number) => TraceCall | string
 
-function lines(path: string, totalBytes: number, headLines: number, parse: Parse, onProgress: OnProgress): TraceReading {
+function lines(path: string, totalBytes: number, headLines: number, parse: Parse, onProgress: OnProgress): TraceSource {
   const reader = new LineReader(path, headLines, parse)
-  return { calls: reader.read(totalBytes, onProgress), leftOut: new Map() }
+  return { events: reader.read(totalBytes, onProgress), leftOut: new Map(), notes: [] }
 }
 
 /** After the first mistake no more calls are handed out, and the rest is read for further ones. */
@@ -66,12 +67,10 @@ class LineReader {
   async *read(totalBytes: number, onProgress: OnProgress): AsyncGenerator<readonly TraceCall[], void, undefined> {
     let rest = ''
     let doneBytes = 0
-    const stream = createReadStream(this.#path, { encoding: 'utf8', highWaterMark: CHUNK_BYTES })
-    for await (const chunk of stream) {
-      const text = rest + String(chunk)
+    for await (const chunk of textOfFile(this.#path, 'TRACE_INVALID', (bytes) => (doneBytes = bytes))) {
+      const text = rest + chunk
       const end = text.lastIndexOf('\n') + 1
       rest = text.slice(end)
-      doneBytes = stream.bytesRead
       const calls = this.#take(text.slice(0, end))
       if (this.#wrong === 0) yield calls
       onProgress({ doneBytes, totalBytes })
@@ -112,9 +111,15 @@ class LineReader {
   }
 }
 
+/** Entries of an export that are left out as they are of the ledger itself. */
+const NO_CALLS_OF_LEDGERS: ReadonlyMap<string, string> = new Map([
+  ['imported', LEFT_OUT.imported],
+  ['adjusted', LEFT_OUT.adjusted],
+])
+
 /** Rows that may come in any order, and whose later lines may correct earlier ones: all of them are needed before the first can be replayed. */
-async function gathered(path: string, timeOf: TimeOf, onProgress: OnProgress): Promise<TraceReading> {
-  const { rows, issues, passedOver } = await readSpend([path], timeOf, onProgress)
+async function gathered(path: string, timeOf: TimeOf, onProgress: OnProgress): Promise<TraceSource> {
+  const { rows, issues, leftOut } = await readSpend([path], { code: 'TRACE_INVALID', timeOf, onProgress, unwanted: NO_CALLS_OF_LEDGERS })
   const unsized = rows.filter(({ usage, costNano }) => usage.inputTokens + usage.outputTokens === 0 && costNano !== undefined && costNano > 0)
   const wrong = [
     ...issues,
@@ -123,20 +128,22 @@ async function gathered(path: string, timeOf: TimeOf, onProgress: OnProgress): P
   if (wrong.length > 0) throw invalid(wrong.slice(0, LISTED), wrong.length)
   if (rows.length === 0) throw new MancipleError('TRACE_INVALID', `${path} holds no call`, { path })
   const calls = rows.map(callOfRow).sort((left, right) => left.atMs - right.atMs)
-  return { calls: once(calls), leftOut: new Map(passedOver === 0 ? [] : [['lines that tell of no call', passedOver]]) }
+  return { events: once(calls), leftOut, notes: hourCacheNotes(rows) }
 }
 
 async function* once(calls: readonly TraceCall[]): AsyncGenerator<readonly TraceCall[], void, undefined> {
   yield calls
 }
 
-function callOfRow({ file, line, source, spentMs, backend, model, taskId, taskType, usage, durationMs, sourceId }: ImportRow): TraceCall {
+/** Where a file says which backend a call asked for, as an export does, `backend` is the one that served it: it was asked for no model but that one's. */
+function callOfRow({ file, line, source, spentMs, backend, requestedBackend, model, taskId, taskType, usage, durationMs, sourceId }: ImportRow): TraceCall {
+  const named = requestedBackend === undefined || requestedBackend === backend
   return {
     id: sourceId ?? `${file}:${line}`,
     atMs: spentMs,
     durationMs,
-    backend,
-    model: model === '' ? undefined : model,
+    backend: named ? backend : (requestedBackend ?? undefined),
+    model: named && model !== '' ? model : undefined,
     taskId: taskId ?? undefined,
     taskType: taskType ?? undefined,
     ...(source === 'claude-code' ? { provider: 'anthropic' } : {}),
@@ -173,9 +180,8 @@ async function isLedger(folder: string): Promise<boolean> {
 }
 
 async function firstLine(path: string): Promise<string> {
-  let head = ''
-  for await (const chunk of createReadStream(path, { encoding: 'utf8', end: 65_535 })) head += String(chunk)
-  return head.split('\n', 1)[0] ?? ''
+  for await (const chunk of textOfFile(path, 'TRACE_INVALID')) return chunk.split('\n', 1)[0] ?? ''
+  return ''
 }
 
 function timeText(ms: number): string {

@@ -6,9 +6,9 @@ import { preparePolicy, type PreparedPolicy } from '../policy/prepare.ts'
 import { quarterOf } from '../windows.ts'
 import { compareReports, type ReplayComparison } from './comparison.ts'
 import { PolicyReplay, type ExplainCall, type ReplayedCall } from './policy-replay.ts'
-import { readTrace, type TraceReading } from './read-trace.ts'
+import { readTrace, type TraceSource } from './read-trace.ts'
 import type { ReplayReport } from './report.ts'
-import type { Outage, TraceCall } from './trace-call.ts'
+import { isCall, type Outage, type TraceCall, type TraceEvent } from './trace-call.ts'
 
 /** A policy: the path of its file, or its text. */
 export type ReplayConfig = string | { readonly text: string }
@@ -80,17 +80,23 @@ async function replayAll(
   const past = history === undefined ? new Map() : await demandOf(await readingOf(history, zone, () => {}))
   const reading = await readingOf(trace, zone, onProgress)
   const replays: PolicyReplay[] = []
-  for await (const calls of reading.calls) {
-    const [first] = calls
-    if (first === undefined) continue
-    if (replays.length === 0) for (const [index, one] of prepared.entries()) replays.push(await openReplay(one, index === 0 ? ears : {}, outages, past, first))
+  // Readings from before the first call, with which the replay begins.
+  let early: readonly TraceEvent[] = []
+  for await (const read of reading.events) {
+    const events = early.length === 0 ? read : [...early, ...read]
+    const first = replays.length === 0 ? events.find(isCall) : undefined
+    early = replays.length === 0 && first === undefined ? events : []
+    if (first !== undefined) for (const [index, one] of prepared.entries()) replays.push(await openReplay(one, index === 0 ? ears : {}, outages, past, first))
     for (const replay of replays) {
-      for (const call of calls) replay.take(call)
+      for (const event of events) {
+        if (isCall(event)) replay.take(event)
+        else replay.noteReading(event)
+      }
       await replay.turn()
     }
   }
   const reports = []
-  for (const replay of replays) reports.push(await replay.finish(Object.fromEntries(reading.leftOut)))
+  for (const replay of replays) reports.push(await replay.finish(reading))
   return reports
 }
 
@@ -113,8 +119,8 @@ function assertBackend({ backends }: Policy, name: string): void {
   throw new MancipleError('BACKEND_UNKNOWN', `outage of ${JSON.stringify(name)}: the policy has ${backends.map((backend) => backend.name).join(', ')}`)
 }
 
-async function readingOf(trace: string | readonly TraceCall[], zone: string, onProgress: OnProgress): Promise<TraceReading> {
-  return typeof trace === 'string' ? readTrace(trace, zone, onProgress) : { calls: given(trace), leftOut: new Map() }
+async function readingOf(trace: string | readonly TraceCall[], zone: string, onProgress: OnProgress): Promise<TraceSource> {
+  return typeof trace === 'string' ? readTrace(trace, zone, onProgress) : { events: given(trace), leftOut: new Map(), notes: [] }
 }
 
 async function* given(calls: readonly TraceCall[]): AsyncGenerator<readonly TraceCall[], void, undefined> {
@@ -122,10 +128,10 @@ async function* given(calls: readonly TraceCall[]): AsyncGenerator<readonly Trac
 }
 
 /** How many calls each quarter-hour had: all that a forecast learns from them. */
-async function demandOf({ calls }: TraceReading): Promise<ReadonlyMap<number, number>> {
+async function demandOf({ events }: TraceSource): Promise<ReadonlyMap<number, number>> {
   const demand = new Map<number, number>()
-  for await (const some of calls) {
-    for (const { atMs } of some) demand.set(quarterOf(atMs), (demand.get(quarterOf(atMs)) ?? 0) + 1)
+  for await (const some of events) {
+    for (const { atMs } of some.filter(isCall)) demand.set(quarterOf(atMs), (demand.get(quarterOf(atMs)) ?? 0) + 1)
   }
   return demand
 }

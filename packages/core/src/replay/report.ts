@@ -96,6 +96,8 @@ export interface ReplayReport {
   readonly not_in_policy: Readonly<Record<string, number>>
   /** What the trace holds and was not replayed, and how often. */
   readonly left_out: Readonly<Record<string, number>>
+  /** What was replayed less than exactly, in sentences. */
+  readonly notes: readonly string[]
   /** Every notice, in order. */
   readonly alerts: readonly ReplayAlert[]
   /** Every anchored window of every limit, in order of their ends. */

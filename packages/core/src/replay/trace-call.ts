@@ -24,6 +24,27 @@ export interface TraceCall {
   readonly maxOutputTokens: number | undefined
 }
 
+/** What a provider said of a quota, as a ledger has it. */
+export interface TraceReading {
+  /** When it was noted, as far as the ledger shows: not before its own time. ms since the epoch. */
+  readonly notedMs: number
+  /** When it was so. */
+  readonly readMs: number
+  readonly backend: string
+  /** Name of the limit that was read; undefined where the backend had no quota. */
+  readonly quota: string | undefined
+  /** Share of it that was used. */
+  readonly used: number
+  readonly source: string
+}
+
+export type TraceEvent = TraceCall | TraceReading
+
+/** Whether an event is a call: nearly all are. */
+export function isCall(event: TraceEvent): event is TraceCall {
+  return 'atMs' in event
+}
+
 /** A mistake in a trace, and where. */
 export interface TraceIssue {
   readonly file: string

@@ -3,7 +3,7 @@ import type { Command } from 'commander'
 import { counted, decimalsFor, jsonText, shortCount } from '../../amounts.ts'
 import { addLedgerOptions, type LedgerOptions } from '../../outside.ts'
 import { withProgress } from '../../progress.ts'
-import { terminalOf, type Io } from '../../terminal.ts'
+import { terminalOf, wrap, type Io } from '../../terminal.ts'
 
 interface ImportOptions extends LedgerOptions {
   readonly backend?: string
@@ -43,11 +43,12 @@ async function run(io: Io, paths: readonly string[], { ledger, latest, json, bac
   return 0
 }
 
-function asText({ files, calls, imported, known, costNano, tokens, from, to }: ImportReport, io: Io): string {
-  const { bold, green } = terminalOf(io).colours
+function asText({ files, calls, imported, known, costNano, tokens, from, to, notes }: ImportReport, io: Io): string {
+  const { width, colours } = terminalOf(io)
+  const { bold, green, yellow } = colours
   const read = `${counted(calls, 'call')} in ${counted(files, 'file')}`
   const before = known === 0 ? '' : `, ${shortCount(known)} known before`
   if (imported === 0) return `${bold(green('ok'))}: ${read}${before}: nothing new.`
   return `${bold(green('ok'))}: ${read}${before}.\nImported ${counted(imported, 'call')}: ${formatUsd(costNano, decimalsFor([costNano]))}, ${shortCount(tokens)} tokens,
-from ${from ?? ''} to ${to ?? ''}.`
+from ${from ?? ''} to ${to ?? ''}.${notes.map((note) => `\n${yellow(wrap(note, width, 0))}`).join('')}`
 }
