@@ -39,7 +39,9 @@ describe('Policy cases', () => {
 })
 
 describe('manciple check --cases', () => {
-  const POLICY = 'budgets: { daily_limit_usd: 5.00 }\nbackends: { claude: {}, local: {} }\n'
+  const POLICY =
+    'budgets: { daily_limit_usd: 5.00 }\nbackends: { claude: {}, local: {} }\n' +
+    'rules: [{ name: not at three, conditions: { all: [{ fact: hour, operator: equal, value: 3 }] }, event: { type: forbid } }]\n'
   const CASES = `cases:
   - name: a spent day goes local
     totals: { all.day: 5.00 }
@@ -47,7 +49,7 @@ describe('manciple check --cases', () => {
     expect:
       verdict: dispatch
       backend: local
-      rules: [all.day, none of ours]
+      rules: [all.day, not at three]
       notices: []
 `
 
@@ -57,7 +59,7 @@ describe('manciple check --cases', () => {
     expect(code).toBe(1)
     const file = join(root, 'a.yaml')
     expect(out).toContain(`${file}:2: failed: a spent day goes local\n  ${file}:6: expect.verdict\n    expected: dispatch\n    found:    reroute\n`)
-    expect(out).toContain(`  ${file}:8: expect.rules\n    expected: all.day, none of ours\n    found:    all.day, all.day near`)
+    expect(out).toContain(`  ${file}:8: expect.rules\n    expected: all.day, not at three\n    found:    all.day, all.day near`)
     expect(out).toContain(`  ${file}:9: expect.notices\n    expected: none\n    found:    limit-reached, local-only, limit-near`)
     expect(out).toMatch(/because: {4}claude\/claude-sonnet-4-20250514 was left: all\.day has \$0\.00 left/)
     expect(out).toMatch(/\nfailed: 1 case in 1 file, 1 failed\n$/)
@@ -85,18 +87,74 @@ describe('manciple check --cases', () => {
     ['a verdict that there is not', 'cases: [{ name: x, expect: { verdict: maybe } }]', /expected: one of dispatch, reroute, refuse/],
     ['no cases', 'cases: []', /a list of 1 to 1,000 cases/],
     [
-      'a limit that the policy does not have',
-      'cases: [{ name: x, totals: { all.dya: 1 }, expect: {} }]',
-      /found: {4}totals: there is no limit "all\.dya"; the policy has all\.day/,
+      'a case that expects nothing',
+      'cases: [{ name: x, expect: {} }]',
+      /a\.yaml:1:28: .*found: {4}an empty mapping\n {2}expected: at least one of verdict, backend/s,
     ],
-    ['a backend that it does not have', 'cases: [{ name: x, request: { backend: gtp }, expect: {} }]', /backend "gtp": the policy has claude, local/],
-    ['a day that no calendar has', 'cases: [{ name: x, at: "2026-02-30T12:00", expect: {} }]', /there is no time 2026-02-30T12:00/],
-    ['a policy with mistakes', 'policy: |\n  budgets: { daily: 5 }\ncases: [{ name: x, expect: {} }]', /a\.yaml \(policy\):1:12: Unknown key in `budgets`/],
+    ['an empty file', '# none yet\n', /a\.yaml:1:1: The file says nothing.*expected: a list of cases, at least `cases:`\n {2}hint: {5}the least is cases: \[/s],
+    ['a day that no calendar has', 'cases: [{ name: x, at: "2026-02-30T12:00", expect: { rules: [] } }]', /there is no time 2026-02-30T12:00/],
   ])('refuses %s', async (_, cases, message) => {
     const root = newFolder({ 'policy.txt': POLICY, 'a.yaml': cases })
     const { code, out } = await check(join(root, 'policy.txt'), '--cases', root)
     expect(out).toMatch(message)
     expect(code).toBe(1)
+  })
+
+  it('says of every name that the policy does not have where it stands and what was meant, beside the mistakes of form', async () => {
+    const cases = `cases:
+  - name: x
+    totals: { all.day: 1, al.day: 1 }
+    spent: [{ backend: locl, usd: 1 }, { backend: claude, model: claude-opus-4-9 }]
+    request: { backend: cluade, candidates: [local, gemini], n: many }
+    expect: { backend: locl, model: llama3.1:8, rules: [al.day, not at thre], notices: [limit-reachd] }
+  - name: y
+    request: { model: claude-opus-4-9 }
+    expect: {}
+`
+    const root = newFolder({ 'policy.txt': POLICY, 'a.yaml': cases })
+    const { code, out } = await check(join(root, 'policy.txt'), '--cases', root)
+    expect(code).toBe(1)
+    const shown = [...out.matchAll(/^.*a\.yaml:(\d+:\d+): (.*)\n.*\n.*\^\n {2}found: .*\n {2}expected: .*\n(?: {2}hint: {5}(.*)\n)?/gm)]
+    expect(shown.map(([, place, message, hint]) => [place, message, hint])).toEqual([
+      ['3:27', 'There is no limit `al.day`', 'did you mean `all.day`?'],
+      ['4:24', 'There is no backend `locl`', 'did you mean `local`?'],
+      ['4:66', 'There is no model `claude-opus-4-9`', 'did you mean `claude-opus-4-8`?'],
+      ['5:25', 'There is no backend `cluade`', 'did you mean `claude`?'],
+      ['5:53', 'There is no backend `gemini`', undefined],
+      ['5:65', '`cases[0].request.n` cannot be used as it stands', undefined],
+      ['6:24', 'There is no backend `locl`', 'did you mean `local`?'],
+      ['6:37', 'There is no model `llama3.1:8`', 'did you mean `llama3.1:8b`?'],
+      ['6:57', 'There is no rule or limit `al.day`', 'did you mean `all.day`?'],
+      ['6:65', 'There is no rule or limit `not at thre`', 'did you mean `not at three`?'],
+      ['6:89', 'There is no kind of notice `limit-reachd`', 'did you mean `limit-reached`?'],
+      ['8:23', 'There is no model `claude-opus-4-9`', 'did you mean `claude-opus-4-8`?'],
+      ['9:13', '`cases[1].expect` cannot be used as it stands', undefined],
+    ])
+    expect(out).toMatch(/6 \| {5}expect.*notices.*\n.*\n.*\n {2}expected: one of all\.day, all\.day near, not at three\n/)
+    expect(out).toMatch(/failed: 0 cases in 1 file, 1 file with mistakes\n$/)
+  })
+
+  it('knows the kinds of notices that own rules raise, and takes a backend at its word for a model', async () => {
+    const cases = `policy: |
+  rules: [{ name: r, conditions: { all: [{ fact: hour, operator: equal, value: 12 }] }, event: { type: notify, params: { kind: noon } } }]
+cases:
+  - { name: x, request: { backend: claude, model: claude-opus-4-9 }, expect: { model: claude-opus-4-9, notices: [noon] } }
+`
+    const { out } = await check('--cases', newFolder({ 'a.yaml': cases }))
+    expect(out).not.toContain('There is no')
+    expect(out).toContain('  because:    no backend lists the model claude-opus-4-9 (did you mean claude-opus-4-8?); ')
+  })
+
+  it('shows the mistakes of a policy where they stand: in its own file, or in the block of the file of cases', async () => {
+    const CASE = 'cases: [{ name: x, expect: { rules: [] }, totals: 1 }]\n'
+    const block = await check('--cases', newFolder({ 'a.yaml': `# a\npolicy: |   # of its own\n\n    budgets: { daily: 5 }\n    zone: UTC\n${CASE}` }))
+    expect(block.out).toMatch(/a\.yaml:4:16: Unknown key in `budgets`\n {2}4 \| {5}budgets: \{ daily: 5 \}\n {4}\| {16}\^\n/)
+    expect(block.out).toMatch(/a\.yaml:5:5: Unknown key\n.*a\.yaml:6:51: `cases\[0\]\.totals` cannot be used/s)
+    const quoted = await check('--cases', newFolder({ 'a.yaml': `policy: "budgets: { daily: 5 }\\n"\n${CASE}` }))
+    expect(quoted.out).toMatch(/a\.yaml:1:9: Unknown key in `budgets`\n/)
+    const file = await check('--cases', newFolder({ 'a.yaml': 'policy: p.txt\ncases: [{ name: x, expect: { rules: [] } }]', 'p.txt': 'zone: UTC\n' }))
+    expect(file.out).toMatch(/p\.txt:1:1: Unknown key\n {2}1 \| zone: UTC\n/)
+    expect([block.code, quoted.code, file.code]).toEqual([1, 1, 1])
   })
 
   it('is a wrong use where there is no case, or no policy for one', async () => {

@@ -1,5 +1,5 @@
 import type { Clock } from './clock.ts'
-import { formatChange, limitChanges } from './config/changes.ts'
+import { policyChanges } from './config/changes.ts'
 import type { DecideRequest } from './decision.ts'
 import { HeldDispatch, settlementOfHold, type Books, type Dispatch, type Terms } from './dispatch.ts'
 import { MancipleError } from './errors.ts'
@@ -109,7 +109,7 @@ export class EmbeddedManciple implements Manciple, Books {
     const nowMs = this.#time.now()
     const inForce = this.#enforce(prepared, nowMs)
     if (before.version !== prepared.policy.version) {
-      const changes = limitChanges(before, prepared.policy).map(formatChange)
+      const changes = policyChanges(before, prepared.policy)
       this.#notifier.post(bodies.policyChanged(before, prepared.policy, changes, nowMs), nowMs)
     }
     this.#notifier.review(prepared, nowMs)

@@ -1,5 +1,6 @@
 import { manualClock } from './clock.ts'
-import type { PolicyCase } from './config/cases.ts'
+import { readPolicyCases, type NamedPolicy, type ParsedCases, type PolicyCase } from './config/cases.ts'
+import type { Parsed } from './config/parse.ts'
 import type { DecideRequest } from './decision.ts'
 import { EmbeddedManciple } from './embedded-manciple.ts'
 import { MancipleError } from './errors.ts'
@@ -8,6 +9,8 @@ import { parseTime } from './ledger/history-period.ts'
 import { openMemoryLedger } from './ledger/memory-ledger.ts'
 import type { Limit } from './limit.ts'
 import { usdToNano } from './money.ts'
+import { nearest } from './nearest.ts'
+import { NOTICE_KINDS } from './notices/notice.ts'
 import type { Origin, Policy } from './policy/policy.ts'
 import { preparePolicy } from './policy/prepare.ts'
 
@@ -32,6 +35,14 @@ export interface CaseResult {
 const SPAN_MS: Readonly<Record<string, number>> = { m: 60_000, h: 3_600_000, d: 86_400_000 }
 /** Time after which a review of the standing rules has been due; less than a minute, the grain of a case's time. */
 const REVIEWED_MS = 30_000
+
+/**
+ * Reads a file of policy cases. Mistakes of form, and names that the policy does not have, are all found at once.
+ * @param readPolicy gives the policy that the file names: that of a path, a text, or, for undefined, of the caller's choice.
+ */
+export function parsePolicyCases(source: string, readPolicy: (named: NamedPolicy) => Parsed): ParsedCases {
+  return readPolicyCases(source, NOTICE_KINDS, readPolicy)
+}
 
 /** Plays one case in memory: the policy and the decision are the router's own, the totals those that the case states. Nothing is known of demand, so pacing moves no score: for that there is replay. */
 export async function runPolicyCase(policy: Policy, one: PolicyCase): Promise<CaseResult> {
@@ -78,7 +89,15 @@ async function play(policy: Policy, one: PolicyCase): Promise<Pick<CaseResult, '
       ...(candidate.rules ?? []),
     ]),
   )
-  return { differences: differencesOf(one, { decision, matched, raised }), reasons: decision.reasons }
+  return { differences: differencesOf(one, { decision, matched, raised }), reasons: [...unlisted(policy, request), ...decision.reasons] }
+}
+
+/** A request may name a model that no backend lists; where it fails, that may be the reason. */
+function unlisted({ backends }: Policy, { model }: DecideRequest): readonly string[] {
+  const models = backends.flatMap((backend) => backend.models)
+  if (model === undefined || models.includes(model)) return []
+  const meant = nearest(model, models)
+  return [`no backend lists the model ${model}${meant === undefined ? '' : ` (did you mean ${meant}?)`}`]
 }
 
 function timeOf({ at, origin }: PolicyCase, { timezone }: Policy): number {

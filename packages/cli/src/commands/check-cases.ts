@@ -9,8 +9,9 @@ import {
   runPolicyCase,
   type CaseResult,
   type Issue,
+  type NamedPolicy,
+  type Parsed,
   type Policy,
-  type PolicyCases,
   type SourceFile,
 } from '@manciple/core'
 import { counted } from '../amounts.ts'
@@ -39,23 +40,25 @@ export async function checkCases(folder: string, own: () => Policy): Promise<rea
 
 async function checkFile(file: string, own: () => Policy): Promise<CheckedCases> {
   const text = readFileSync(file, 'utf8')
-  const parsed = parsePolicyCases(text)
-  if (!parsed.ok) return { file, issues: parsed.issues, source: { file, text } }
-  const policy = policyOf(file, parsed.cases, own)
-  if ('issues' in policy) return { file, ...policy }
+  let mistaken: { readonly issues: readonly Issue[]; readonly source: SourceFile } = { issues: [], source: { file, text } }
+  const parsed = parsePolicyCases(text, (named) => {
+    const read = readPolicy(file, named, own)
+    if (!read.parsed.ok && read.source !== undefined) mistaken = { issues: read.parsed.issues, source: read.source }
+    return read.parsed
+  })
+  if (!parsed.ok) return { file, ...(parsed.issues.length > 0 ? { issues: parsed.issues, source: { file, text } } : mistaken) }
+  const { policy, cases } = parsed.cases
   const results: CaseResult[] = []
-  for (const one of parsed.cases.cases) results.push(await runPolicyCase(policy, one))
+  for (const one of cases) results.push(await runPolicyCase(policy, one))
   return { file, results }
 }
 
-function policyOf(file: string, { policy }: PolicyCases, own: () => Policy): Policy | { readonly issues: readonly Issue[]; readonly source: SourceFile } {
-  if (policy === undefined) return own()
-  const source =
-    'text' in policy
-      ? { file: `${file} (policy)`, text: policy.text }
-      : { file: join(dirname(file), policy.path), text: readPolicyFile(resolve(dirname(file), policy.path)) }
-  const parsed = parsePolicy(source.text, policyVersion(source.text))
-  return parsed.ok ? parsed.policy : { issues: parsed.issues, source }
+/** The policy of a file of cases, and the file that it stands in where it has one of its own. */
+function readPolicy(file: string, named: NamedPolicy, own: () => Policy): { readonly parsed: Parsed; readonly source?: SourceFile } {
+  if (named === undefined) return { parsed: { ok: true, policy: own(), advice: [] } }
+  if ('text' in named) return { parsed: parsePolicy(named.text, policyVersion(named.text)) }
+  const text = readPolicyFile(resolve(dirname(file), named.path))
+  return { parsed: parsePolicy(text, policyVersion(text)), source: { file: join(dirname(file), named.path), text } }
 }
 
 /** Whether every file could be read and every case came out as it expects. */

@@ -1,4 +1,4 @@
-import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
+import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { manualClock, openManciple } from '@manciple/core'
@@ -29,6 +29,30 @@ beforeAll(async () => {
 })
 
 afterAll(() => rmSync(root, { recursive: true, force: true }))
+
+describe('manciple check --rules', () => {
+  const OPEN = 'backends: { claude: {}, local: {} }\n'
+  const LIMITED = `${OPEN}budgets: { daily_limit_usd: 0.02, monthly_limit_usd: 50.00 }\n`
+
+  test('prints a file that passes, with advice and the cases that were played as comments', async () => {
+    const cases = join(root, 'cases')
+    mkdirSync(cases, { recursive: true })
+    writeFileSync(join(cases, 'a.yaml'), 'cases: [{ name: it fails, totals: { all.day: 0.02 }, expect: { backend: claude } }]')
+    const { code, out } = await check(policyFile(LIMITED), '--rules', '--cases', cases)
+    expect(code).toBe(1)
+    expect(out).toMatch(/^rules:\n# Shorthand/)
+    expect(out).toMatch(/\n# ok: 2 limits, .*\n\n# Advice \(\d+\)\n\n# .*budgets\.yaml:2:29: The daily limit/)
+    expect(out).toMatch(/\n# .*a\.yaml:1: failed: it fails\n#  .*expect\.backend\n/)
+    const again = await check(policyFile(`${LIMITED}${out}`), '--json')
+    expect(JSON.parse(again.out)).toMatchObject({ ok: true, rules: 8 })
+  })
+
+  test('prints such a file too where there are no rules', async () => {
+    const { out } = await check(policyFile(OPEN), '--rules')
+    expect(out).toMatch(/^rules: \[\]\n\n# ok: 0 limits/)
+    expect((await check(policyFile(`${OPEN}${out}`))).code).toBe(0)
+  })
+})
 
 describe('manciple check --ledger', () => {
   test('advises on limits that are below what is spent already, in any window that the file asks for', async () => {

@@ -56,7 +56,7 @@ export function defineCheck(program: Command, io: Io, done: (code: number) => vo
     .summary('whether a policy file is right, and what it stands for')
     .description('Checks a policy file: every mistake with its line, what was expected, and what to do.')
     .argument('[file]', `the policy file (default: "${FILE}")`)
-    .option('--rules', 'print every rule that is enforced, shorthand included, as it would stand under `rules:`, with the line it comes from')
+    .option('--rules', 'print every rule that is enforced, shorthand included, as it would stand in a file, with the line it comes from; all else as comments')
     .option('--cases <folder>', 'play the cases of its *.yaml files: totals and a request, and what should come of them')
     .option('--ledger <folder>', `advise on limits below what is spent already (default: "${LEDGER}", if there is one)`)
     .option('--latest', "as of the ledger's last record, where the router ran on a clock of its own")
@@ -81,8 +81,9 @@ async function check(io: Io, asked: string | undefined, options: CheckOptions): 
   }
   const played = await checkCases(cases, () => checked?.policy ?? missing(file))
   const ok = allPass(played)
+  const text = casesText(played, io)
   if (json) io.stdout.write(jsonText({ ...(checked === undefined ? {} : goodJson(checked, options)), ok, cases: casesJson(played) }))
-  else io.stdout.write(`${checked === undefined ? '' : `${goodText(checked, options, io)}\n`}${casesText(played, io)}`)
+  else io.stdout.write(checked === undefined ? text : `${goodText(checked, options, io)}\n${options.rules ? commented(text) : text}`)
   return ok ? 0 : 1
 }
 
@@ -132,13 +133,19 @@ function goodText({ policy, advice, source }: Checked, { rules: wanted }: CheckO
   const rules = counted(shorthand.length + own.length, 'rule')
   const ok = `${colours.bold(colours.green('ok'))}: ${counted(limits.length, 'limit')}, ${counted(backends.length, 'backend')}, ${rules}, version ${version}\n`
   const advised = advice.length === 0 ? '' : `\n${colours.bold(`Advice (${advice.length})`)}\n\n${formatIssues(advice, source)}\n`
-  return `${wanted ? rulesText(shorthand, own, policy) : ''}${ok}${advised}`
+  return wanted ? `${rulesText(shorthand, own, policy)}${commented(`${ok}${advised}`)}` : `${ok}${advised}`
+}
+
+/** As YAML comments: what is printed with rules may be kept in a file as it is. */
+function commented(text: string): string {
+  return text.replace(/^(?=.)/gm, '# ')
 }
 
 function rulesText(shorthand: readonly Rule[], own: readonly Rule[], policy: Policy): string {
   const part = (title: string, rules: readonly Rule[]): string[] =>
     rules.length === 0 ? [] : [`# ${title}: ${counted(rules.length, 'rule')}`, ...rules.map(ruleYaml)]
-  return `rules:\n${[...part('Shorthand', shorthand), ...part('Own', own), ...pacingText(policy)].join('\n\n')}\n\n`
+  const parts = [...part('Shorthand', shorthand), ...part('Own', own), ...pacingText(policy)]
+  return `${shorthand.length + own.length === 0 ? 'rules: []' : 'rules:'}\n${parts.join('\n\n')}${parts.length === 0 ? '' : '\n'}\n`
 }
 
 /** Floors are no rules: they forbid nothing, and what they add to a score changes by the hour. */

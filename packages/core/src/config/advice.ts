@@ -1,14 +1,14 @@
 import type { Limit, Scope } from '../limit.ts'
 import { formatUsd } from '../money.ts'
-import type { Rule } from '../policy/policy.ts'
+import type { Condition, Leaf, Rule } from '../policy/policy.ts'
 import type { PriceOverride } from '../pricing/price-book.ts'
 import type { Window } from '../windows.ts'
 import { formatAmount } from './amount.ts'
 import type { DeclaredBackend } from './backends.ts'
 import { oneLine } from './issues.ts'
 import type { DeclaredLimit } from './limits.ts'
-import { nearest } from './nearest.ts'
-import type { Tree } from './tree.ts'
+import { nearest } from '../nearest.ts'
+import { MAX_ISSUES, type Path, type Tree } from './tree.ts'
 import { factsInTheWay } from './unmatchable.ts'
 
 /**
@@ -28,20 +28,43 @@ export function adviseOn(
   rules: readonly Rule[],
 ): void {
   const limits = declared.map(({ limit }) => limit)
+  const byBackend = Map.groupBy(limits, ({ scope }) => scope.backend)
   for (const each of declared) {
-    adviseOnReach(tree, each, limits)
-    adviseOnDailyPace(tree, each, limits)
+    const { backend } = each.limit.scope
+    const own = byBackend.get(backend) ?? []
+    adviseOnNothing(tree, each)
+    adviseOnReach(tree, each, backend === undefined ? own : [...(byBackend.get(undefined) ?? []), ...own])
+    adviseOnDailyPace(tree, each, own)
   }
+  if (limits.some(({ hard }) => !hard)) adviseOnSoftStop(tree)
   adviseOnLocal(tree, backends, declared)
   adviseOnUncovered(tree, backends, limits)
   adviseOnPrices(tree, backends, prices)
+  adviseOnFree(tree, backends, prices)
   adviseOnRules(tree, rules, backends, prices)
+}
+
+/** A limit of 0 switches off what it limits; one over everything, all cloud calls. */
+function adviseOnNothing(tree: Tree, { limit, path }: DeclaredLimit): void {
+  if (limit.quantity > 0 || !limit.hard || Object.keys(limit.scope).length > 0) return
+  tree.advise(path, {
+    message: `The limit \`${limit.name}\` is nothing: every cloud call will be refused`,
+    found: formatAmount(limit),
+    expected: 'more than 0, or no such limit',
+  })
+}
+
+function adviseOnSoftStop(tree: Tree): void {
+  tree.advise(['budgets', 'hard_stop'], {
+    message: 'Limits refuse nothing while `hard_stop` is false: they only warn, and spending goes on',
+    expected: 'true, unless that is what you want',
+  })
 }
 
 /** A limit that another one, at least as wide and as long, always reaches first. */
 function adviseOnReach(tree: Tree, { limit, path }: DeclaredLimit, limits: readonly Limit[]): void {
   const isStronger = (other: Limit) =>
-    other.unit === limit.unit && other.quantity < limit.quantity && isWithin(limit.window, other.window) && isPartOf(limit.scope, other.scope)
+    other.unit === limit.unit && other.quantity < limit.quantity && isPartOf(limit.scope, other.scope) && isWithin(limit.window, other.window)
   const stronger = limits.find(isStronger)
   if (stronger === undefined) return
   tree.advise(path, {
@@ -52,7 +75,7 @@ function adviseOnReach(tree: Tree, { limit, path }: DeclaredLimit, limits: reado
 }
 
 function adviseOnDailyPace(tree: Tree, { limit, path }: DeclaredLimit, limits: readonly Limit[]): void {
-  if (limit.window.kind !== 'day' || limit.unit !== 'usd') return
+  if (limit.window.kind !== 'day' || limit.unit !== 'usd' || limit.quantity === 0) return
   const month = limits.find(
     (other) => other.window.kind === 'month' && other.unit === 'usd' && isPartOf(limit.scope, other.scope) && isPartOf(other.scope, limit.scope),
   )
@@ -80,8 +103,8 @@ function adviseOnLocal(tree: Tree, backends: readonly DeclaredBackend[], declare
 }
 
 function adviseOnUncovered(tree: Tree, backends: readonly DeclaredBackend[], limits: readonly Limit[]): void {
-  const isCovered = (backend: string) => limits.some(({ scope }) => isPartOf({ backend }, scope))
-  const open = backends.filter(({ kind, name }) => kind === 'cloud' && !isCovered(name)).map(({ name }) => name)
+  const covered = new Set(limits.flatMap(({ scope: { backend, model, taskType } }) => (model === undefined && taskType === undefined ? [backend] : [])))
+  const open = covered.has(undefined) ? [] : backends.filter(({ kind, name }) => kind === 'cloud' && !covered.has(name)).map(({ name }) => name)
   if (open.length === 0) return
   tree.advise([], {
     message: `Nothing limits the calls of ${open.join(', ')} as a whole`,
@@ -91,9 +114,10 @@ function adviseOnUncovered(tree: Tree, backends: readonly DeclaredBackend[], lim
 }
 
 function adviseOnPrices(tree: Tree, backends: readonly DeclaredBackend[], prices: ReadonlyMap<string, PriceOverride>): void {
-  const models = backends.flatMap((backend) => backend.models)
-  for (const model of prices.keys()) {
-    const meant = models.includes(model) ? undefined : nearest(model, models)
+  const models = new Set(backends.flatMap((backend) => backend.models))
+  const unlisted = [...prices.keys()].filter((model) => !models.has(model)).slice(0, MAX_ISSUES)
+  for (const model of unlisted) {
+    const meant = nearest(model, [...models])
     if (meant === undefined || prices.has(meant)) continue
     tree.advise(['prices', model], {
       message: `No backend lists the model \`${model}\``,
@@ -105,12 +129,34 @@ function adviseOnPrices(tree: Tree, backends: readonly DeclaredBackend[], prices
   }
 }
 
+/** What is free counts in no limit in US dollars, and draws all work to itself. */
+function adviseOnFree(tree: Tree, backends: readonly DeclaredBackend[], prices: ReadonlyMap<string, PriceOverride>): void {
+  for (const [model, price] of prices) {
+    const serving = backends.find(({ kind, models }) => kind === 'cloud' && models.includes(model))
+    if (serving === undefined || (price !== 'free' && (price.inputMtok > 0 || price.outputMtok > 0))) continue
+    tree.advise(['prices', model], {
+      message: `The model \`${oneLine(model)}\` of the cloud backend \`${serving.name}\` is free: no limit in US dollars counts its calls`,
+      found: price === 'free' ? 'free' : 'a price of 0',
+      expected: 'what it costs, unless it is free indeed',
+    })
+  }
+}
+
 function adviseOnRules(tree: Tree, rules: readonly Rule[], backends: readonly DeclaredBackend[], prices: ReadonlyMap<string, PriceOverride>): void {
   const priced = new Set(prices.keys())
-  for (const [index, { name, conditions }] of rules.entries()) {
+  for (const [index, { name, conditions, event }] of rules.entries()) {
+    const path: Path = ['rules', index, 'conditions']
+    for (const [leaf, at] of leavesWithPaths(conditions, path)) adviseOnPercent(tree, at, leaf)
+    if (event.type === 'forbid' && factsInTheWay({ not: conditions }, backends, priced) !== undefined)
+      tree.advise(path, {
+        message: `Every request matches the rule \`${oneLine(name)}\`, which forbids: nothing will be served`,
+        found: 'conditions that are always met',
+        expected: 'conditions that some request does not meet at some time',
+        at: 'key',
+      })
     const facts = factsInTheWay(conditions, backends, priced)
     if (facts === undefined) continue
-    tree.advise(['rules', index, 'conditions'], {
+    tree.advise(path, {
       message: `No request can match the rule \`${oneLine(name)}\``,
       found: `conditions that no ${facts.join(' and ')} can meet`,
       expected: 'conditions that some request can meet at some time',
@@ -118,6 +164,26 @@ function adviseOnRules(tree: Tree, rules: readonly Rule[], backends: readonly De
       at: 'key',
     })
   }
+}
+
+function leavesWithPaths(condition: Condition, path: Path): readonly (readonly [Leaf, Path])[] {
+  if ('fact' in condition) return [[condition, path]]
+  if ('not' in condition) return leavesWithPaths(condition.not, [...path, 'not'])
+  const [key, list] = 'all' in condition ? ['all', condition.all] : ['any', condition.any]
+  return list.flatMap((child, index) => leavesWithPaths(child, [...path, key, index]))
+}
+
+const SHARES = /\.(used|spent|remaining|utilization|elapsed)$/
+/** From here on a share is a percentage by mistake: five times a limit is never meant. */
+const LEAST_PERCENT = 5
+
+function adviseOnPercent(tree: Tree, path: Path, { fact, value }: Leaf): void {
+  if (typeof value !== 'number' || value < LEAST_PERCENT || !SHARES.test(fact)) return
+  tree.advise([...path, 'value'], {
+    message: `\`${fact}\` is a share, 1 for all of it, and is compared with ${value}`,
+    expected: 'a number from 0 to 1',
+    ...(value <= 100 && { hint: `did you mean ${value / 100}?` }),
+  })
 }
 
 /** Whether every cloud call that `narrow` covers is covered by `wide` too. */

@@ -3,7 +3,7 @@ import { describe, expect, it } from 'vitest'
 import type { Amount } from '../limit.ts'
 import { MAX_NANO } from '../money.ts'
 import type { Window } from '../windows.ts'
-import { formatAmount, parseAmount } from './amount.ts'
+import { AMOUNT_FORM, formatAmount, parseAmount } from './amount.ts'
 
 const anyWindow: fc.Arbitrary<Window> = fc.oneof(
   fc.constantFrom<Window>({ kind: 'day' }, { kind: 'quarter' }, { kind: 'year' }),
@@ -79,6 +79,71 @@ describe('An amount', () => {
     [null, 'not an amount'],
   ])('%j is refused: %s', (text, problem) => {
     expect(parseAmount(text)).toMatchObject({ problem })
+  })
+
+  it.each([
+    ['900K tokens/day', 'write 900k tokens/day'],
+    ['45m tokens/week', 'write 45M tokens/week'],
+    ['900K/day', 'write 900k tokens/day, or, for US dollars, 900000.00/day'],
+    ['2.5k/month', 'write 2.5k tokens/month, or, for US dollars, 2500.00/month'],
+    ['900K', 'say for how long, like 900k tokens/month, or, for US dollars, 900000.00/month'],
+    ['45m', 'say for how long, like 45M tokens/month'],
+    ['5.00/week@Monday 09:00', 'write 5.00/week@Mon 09:00'],
+    ['5.00/week@sunday', 'write 5.00/week@Sun'],
+    ['5.00/month@15th', 'write 5.00/month@15'],
+    ['15/mo', 'write 15.00/month'],
+    ['10/hour', 'write 10.00/1h'],
+    ['3.00/24 hours', 'write 3.00/24h'],
+    ['900k tokens per 5 hours', 'write 900k tokens/5h'],
+    ['5.00/5h @ first use', 'write 5.00/5h@first-use'],
+    ['5.00/2 weeks', 'write 5.00/14d'],
+    ['20.00/mnth', 'write 20.00/month'],
+    ['20 dollars', 'say for how long, like 20.00/month'],
+    ['$5.00', 'say for how long, like 5.00/month'],
+    ['50 USD', 'say for how long, like 50.00/month'],
+    ['20€', 'write what it is in US dollars, like 20.00/month'],
+    ['5 EUR/day', 'write what it is in US dollars, like 5.00/day'],
+    ['5.00 per month', 'write 5.00/month'],
+    ['US$ 20 a day', 'write 20.00/day'],
+    ['20 daily', 'write 20.00/day'],
+    ['100 calls/day', 'write 100 requests/day'],
+    ['5k tokns/day', 'write 5k tokens/day'],
+    ['5,00/day', 'write 5.00/day'],
+    ['1,000/day', 'write 1000.00/day'],
+    ['1.000,50/day', 'write 1000.50/day'],
+    ['1 000 000 tokens/day', 'write 1000000 tokens/day'],
+    [5, 'say for how long, like 5.00/month'],
+    ['20/fortnight', undefined],
+    ['-5/day', undefined],
+    ['20/month/day', undefined],
+    ['1.5 requests/day', undefined],
+    ['unlimited', undefined],
+  ])('%j is refused with the hint: %s', (text, hint) => {
+    const amount = parseAmount(text)
+    expect('problem' in amount && amount.hint).toBe(hint)
+  })
+
+  it('is not looked for in a text that is much longer than one', () => {
+    expect(parseAmount(`20 ${' '.repeat(100)}dollars`)).toEqual({ problem: 'an amount without a window', expected: AMOUNT_FORM })
+  })
+
+  it('is read where it is written as a hint says', () => {
+    const anyText = fc.stringMatching(
+      /^(US)?\$? ?[0-9]{1,4}([.,][0-9]{1,3})? ?[kKmM]? ?(tokens|USD|calls|dollars)?( per |\/| a )?(day|mo|5 hours|week@Monday|yr)?$/,
+    )
+    let hints = 0
+    fc.assert(
+      fc.property(anyText, (text) => {
+        const amount = parseAmount(text)
+        const hint = 'problem' in amount ? amount.hint : undefined
+        for (const [written] of hint?.matchAll(/\d[^/,]*\/[^ ,]+/g) ?? []) {
+          hints += 1
+          expect(parseAmount(written), written).not.toHaveProperty('problem')
+        }
+      }),
+      { numRuns: 500 },
+    )
+    expect(hints).toBeGreaterThan(50)
   })
 
   it('never throws, and always says what form is expected', () => {

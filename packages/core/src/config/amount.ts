@@ -1,7 +1,7 @@
 import type { Amount, Unit } from '../limit.ts'
 import { MAX_NANO, NANO_PER_USD, usdToNano } from '../money.ts'
 import { formatWindow, parseWindow } from '../window-text.ts'
-import { nearest } from './nearest.ts'
+import { meantAmount } from './meant-amount.ts'
 
 /** Why a text is not an amount: what is wrong with it, the form that it should have, and, where one is near, the amount that was meant. */
 export interface AmountProblem {
@@ -14,7 +14,6 @@ export interface AmountProblem {
 export const AMOUNT_FORM = 'QUANTITY/WINDOW, like 20.00/month, 900k tokens/5h@first-use or 1500 requests/day'
 
 const WINDOW_FORM = 'one of day, week, month, quarter, year, month@15, week@Mon 09:00, 5h@first-use, or rolling 5h, 7d'
-const WINDOW_NAMES = ['day', 'week', 'month', 'quarter', 'year']
 const QUANTITY = /^(-?)(\d+(?:\.\d+)?)([kM]?)(?: +(\S.*))?$/
 const FACTORS: Readonly<Record<string, number>> = { '': 1, k: 1_000, M: 1_000_000 }
 
@@ -23,14 +22,20 @@ const FACTORS: Readonly<Record<string, number>> = { '': 1, k: 1_000, M: 1_000_00
  * 0 is allowed: it switches off what it limits. The largest quantity is {@link MAX_NANO}, in the amount's own unit (nano-USD for money).
  */
 export function parseAmount(value: unknown): Amount | AmountProblem {
-  if (typeof value !== 'string') return { problem: 'not an amount', expected: AMOUNT_FORM, ...bareNumberHint(value) }
+  const read = readAmountText(value)
+  const hint = 'problem' in read ? hintFor(value) : undefined
+  return hint === undefined ? read : { ...read, hint }
+}
+
+function readAmountText(value: unknown): Amount | AmountProblem {
+  if (typeof value !== 'string') return { problem: 'not an amount', expected: AMOUNT_FORM }
   const [quantityText = '', windowText, ...more] = value.split('/').map((part) => part.trim())
-  if (windowText === undefined) return { problem: 'an amount without a window', expected: AMOUNT_FORM, ...bareNumberHint(value) }
+  if (windowText === undefined) return { problem: 'an amount without a window', expected: AMOUNT_FORM }
   if (more.length > 0) return { problem: 'more than one window', expected: `one window for each amount: ${AMOUNT_FORM}` }
-  const quantity = parseQuantity(quantityText, windowText)
+  const quantity = parseQuantity(quantityText)
   if ('problem' in quantity) return quantity
   const window = parseWindow(windowText)
-  if (window === undefined) return windowProblem(quantityText, windowText)
+  if (window === undefined) return { problem: `an unknown window \`${windowText}\``, expected: WINDOW_FORM }
   return { ...quantity, window }
 }
 
@@ -51,12 +56,13 @@ function formatQuantity(quantity: number, unit: Unit): string {
   return `${quantity} ${unit}`
 }
 
-function parseQuantity(text: string, windowText: string): Pick<Amount, 'quantity' | 'unit'> | AmountProblem {
+function parseQuantity(text: string): Pick<Amount, 'quantity' | 'unit'> | AmountProblem {
   const match = QUANTITY.exec(text)
-  if (match === null) return quantityProblem(text, windowText)
+  if (match === null) return quantityProblem(text)
   const [, sign, digits = '', suffix = '', unitText] = match
   if (sign === '-') return { problem: 'a negative quantity', expected: `0 or more: ${AMOUNT_FORM}` }
-  if (unitText !== undefined && unitText !== 'tokens' && unitText !== 'requests') return unitProblem(unitText)
+  if (unitText !== undefined && unitText !== 'tokens' && unitText !== 'requests')
+    return { problem: `an unknown unit \`${unitText}\``, expected: 'US dollars, written without a unit, or `tokens` or `requests`' }
   const unit: Unit = unitText ?? 'usd'
   if (unit === 'usd' && suffix !== '')
     return { problem: `a dollar amount in \`${suffix}\``, expected: 'dollars written out, like 2000.00/month; only tokens and requests take k and M' }
@@ -79,40 +85,19 @@ function counted(digits: string, suffix: string): number | undefined {
   return quantity <= MAX_NANO ? quantity : undefined
 }
 
-function quantityProblem(text: string, windowText: string): AmountProblem {
+function quantityProblem(text: string): AmountProblem {
   if (text === '') return { problem: 'an amount without a quantity', expected: AMOUNT_FORM }
-  if (/^\d+,\d+/.test(text)) {
-    return {
-      problem: 'a comma in the quantity',
-      expected: 'a decimal point, and no separator between thousands',
-      hint: `did you mean ${text.replaceAll(',', '.')}/${windowText}?`,
-    }
-  }
-  if (/^[$€£]/.test(text))
-    return {
-      problem: 'a currency sign',
-      expected: 'US dollars without a sign',
-      ...(text.startsWith('$') && { hint: `did you mean ${text.slice(1).trim()}/${windowText}?` }),
-    }
-  if (/^\d+(\.\d+)?m\b/.test(text) || /^\d+(\.\d+)?K\b/.test(text)) return { problem: 'an unknown suffix', expected: 'k for thousands or M for millions' }
+  if (/^\d+,\d+/.test(text)) return { problem: 'a comma in the quantity', expected: 'a decimal point, and no separator between thousands' }
+  if (/^[$€£]|[$€£]$/.test(text)) return { problem: 'a currency sign', expected: 'US dollars without a sign' }
+  if (/^\d+(\.\d+)? *(m|K)\b/.test(text)) return { problem: 'an unknown suffix', expected: 'k for thousands or M for millions' }
   return { problem: 'a quantity that is not a number', expected: AMOUNT_FORM }
 }
 
-function unitProblem(unit: string): AmountProblem {
-  const meant = nearest(unit, ['tokens', 'requests'])
-  return {
-    problem: `an unknown unit \`${unit}\``,
-    expected: 'US dollars, written without a unit, or `tokens` or `requests`',
-    ...(meant !== undefined && { hint: `did you mean \`${meant}\`?` }),
-  }
-}
-
-function windowProblem(quantity: string, window: string): AmountProblem {
-  const meant = nearest(window, WINDOW_NAMES)
-  return { problem: `an unknown window \`${window}\``, expected: WINDOW_FORM, ...(meant !== undefined && { hint: `did you mean ${quantity}/${meant}?` }) }
-}
-
-function bareNumberHint(value: unknown): { hint?: string } {
-  const isNumber = typeof value === 'number' || (typeof value === 'string' && /^\d+(\.\d+)?$/.test(value))
-  return isNumber ? { hint: `say for how long, like ${value}/month` } : {}
+/** The amount that was meant, with the user's own number. */
+function hintFor(value: unknown): string | undefined {
+  const meant = typeof value === 'string' || typeof value === 'number' ? meantAmount(String(value)) : undefined
+  const texts = meant?.texts.filter((text) => !('problem' in readAmountText(text))) ?? []
+  if (texts.length === 0) return undefined
+  if (meant?.lacks === 'window') return `say for how long, like ${texts.join(', or, for US dollars, ')}`
+  return meant?.lacks === 'dollars' ? `write what it is in US dollars, like ${texts[0]}` : `write ${texts.join(', or, for US dollars, ')}`
 }

@@ -2,7 +2,7 @@ import type { Amount, BackendKind } from '../limit.ts'
 import { isAnchored } from '../windows.ts'
 import { formatWindow } from '../window-text.ts'
 import { parseAmount } from './amount.ts'
-import { nearest } from './nearest.ts'
+import { nearest } from '../nearest.ts'
 import { backendSchema } from './schema.ts'
 import { entriesOf } from './sections.ts'
 import { formatPath, type Path, type Tree } from './tree.ts'
@@ -33,6 +33,8 @@ const BUILT_IN: ReadonlyMap<string, BuiltIn> = new Map<string, BuiltIn>([
   ['gemini', { kind: 'cloud', provider: 'google', models: ['gemini-2.5-pro', 'gemini-2.5-flash'] }],
   ['local', { kind: 'local', provider: undefined, models: ['llama3.1:8b'] }],
 ])
+
+export const BUILT_IN_NAMES: readonly string[] = [...BUILT_IN.keys()]
 
 const DEFAULT_BACKENDS: readonly DeclaredBackend[] = [...BUILT_IN].map(([name, builtIn]) => ({
   name,
@@ -150,12 +152,17 @@ export function readAmount(tree: Tree, path: Path, text: string): Amount | undef
  * A built-in name is no slip: what is said of a backend that has been taken out has no effect, and gets advice.
  */
 export function checkBackendName(tree: Tree, path: Path, name: string, backends: readonly DeclaredBackend[], at?: 'key'): void {
+  if (tree.isFull || backends.some((backend) => backend.name === name)) return
   const names = backends.map((backend) => backend.name)
-  if (names.includes(name)) return
   const mistake = { message: `There is no backend \`${name}\``, found: name, expected: `one of ${names.join(', ')}`, ...(at !== undefined && { at }) }
+  if (BUILT_IN.has(name)) return tree.advise(path, { ...mistake, hint: 'add it under `backends:`; until then this has no effect' })
   const meant = nearest(name, names)
-  if (BUILT_IN.has(name)) tree.advise(path, { ...mistake, hint: 'add it under `backends:`; until then this has no effect' })
-  else tree.add(path, { ...mistake, hint: meant === undefined ? 'add it under `backends:`' : `did you mean \`${meant}\`?` })
+  tree.add(path, { ...mistake, hint: meant === undefined ? 'add it under `backends:`' : `did you mean \`${meant}\`?` })
+}
+
+/** Models of the built-in backends with this provider. */
+export function builtInModels(provider: string): readonly string[] {
+  return [...BUILT_IN.values()].flatMap((builtIn) => (builtIn.provider === provider ? builtIn.models : []))
 }
 
 function addRepeats(tree: Tree, path: Path, models: readonly string[]): void {

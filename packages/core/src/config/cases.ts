@@ -1,7 +1,10 @@
 import { z } from 'zod'
-import type { Origin } from '../policy/policy.ts'
+import type { Origin, Policy } from '../policy/policy.ts'
+import { addNameMistakes } from './case-names.ts'
 import { sortIssues, withoutByteOrderMark, type Issue } from './issues.ts'
 import { addFormMistakes } from './mistakes.ts'
+import type { Parsed } from './parse.ts'
+import { fieldOf } from './sections.ts'
 import { readSyntax } from './syntax.ts'
 import { formatPath, Tree, type Path } from './tree.ts'
 
@@ -46,6 +49,7 @@ const requestSchema = z
   )
   .partial()
 
+const EXPECTATION = { error: 'at least one of verdict, backend, model, max_output_tokens, rules and notices: a case that expects nothing passes always' }
 const expectSchema = z
   .strictObject(
     {
@@ -59,6 +63,7 @@ const expectSchema = z
     MAPPING('verdict, backend, model, max_output_tokens, rules and notices'),
   )
   .partial()
+  .refine((expected) => Object.keys(expected).length > 0, EXPECTATION)
 
 const CASES = { error: 'a list of 1 to 1,000 cases' }
 const caseSchema = z
@@ -86,6 +91,7 @@ const casesSchema = z
   )
   .partial({ policy: true, at: true })
 
+const EMPTY = { expected: 'a list of cases, at least `cases:`', hint: 'the least is cases: [{ name: a call goes out, expect: { verdict: dispatch } }]' }
 const FORM = { schema: casesSchema, name: 'a file of policy cases' }
 
 /** When a case takes place that does not say: the middle of a month, a day and, being a Monday, not of a week. Local time. */
@@ -100,31 +106,61 @@ export interface PolicyCase extends Omit<z.infer<typeof caseSchema>, 'at'> {
   readonly origins: ReadonlyMap<string, Origin>
 }
 
-/** A file of cases. `policy`: a path, or the text of a policy; undefined: that of whoever runs the cases. */
+/** The policy that a file of cases is about, as the file names it: by its path, or as a text of its own; undefined: that of whoever runs the cases. */
+export type NamedPolicy = { readonly path: string } | { readonly text: string } | undefined
+
+/** The cases of a file, and the policy that they are about. */
 export interface PolicyCases {
-  readonly policy: { readonly path: string } | { readonly text: string } | undefined
+  readonly policy: Policy
   readonly cases: readonly PolicyCase[]
 }
 
+/** A file of cases, or everything that is wrong with it; nothing where only the policy that it names by a path has mistakes. */
 export type ParsedCases = { readonly ok: true; readonly cases: PolicyCases } | { readonly ok: false; readonly issues: readonly Issue[] }
 
-/** Reads a file of policy cases, as strictly as a policy. */
-export function parsePolicyCases(source: string): ParsedCases {
-  const syntax = readSyntax(withoutByteOrderMark(source))
+/** Reads a file of policy cases, as strictly as a policy: every name in it must be known to the policy, or be a kind of notice. */
+export function readPolicyCases(source: string, noticeKinds: readonly string[], readPolicy: (named: NamedPolicy) => Parsed): ParsedCases {
+  const text = withoutByteOrderMark(source)
+  const syntax = readSyntax(text, EMPTY)
   if (!syntax.ok) return { ok: false, issues: sortIssues(syntax.issues) }
   const tree = new Tree(syntax.root, syntax.lines)
   const file = tree.value()
   addFormMistakes(tree, file, FORM)
+  const named = namedPolicy(file)
+  const found = named === 'unreadable' ? undefined : readPolicy(named)
+  if (found?.ok === true) addNameMistakes(tree, file, found.policy, noticeKinds)
   const parsed = casesSchema.safeParse(file)
-  if (tree.issues.length > 0 || !parsed.success) return { ok: false, issues: sortIssues(tree.issues) }
-  const { policy, at = USUAL_TIME, cases } = parsed.data
-  return {
-    ok: true,
-    cases: {
-      policy: policy === undefined ? undefined : policy.includes('\n') ? { text: policy } : { path: policy },
-      cases: cases.map((one, index) => ({ ...one, at: one.at ?? at, origin: tree.origin(['cases', index, 'name']), origins: originsOf(tree, index, one) })),
-    },
-  }
+  const inPolicy = found?.ok === false && typeof named === 'object' && 'text' in named ? inBlock(text, tree.origin(['policy']), named.text, found.issues) : []
+  if (found?.ok !== true || tree.issues.length > 0 || !parsed.success) return { ok: false, issues: sortIssues([...tree.issues, ...inPolicy]) }
+  const { at = USUAL_TIME, cases } = parsed.data
+  const withPlaces = cases.map((one, index) => ({
+    ...one,
+    at: one.at ?? at,
+    origin: tree.origin(['cases', index, 'name']),
+    origins: originsOf(tree, index, one),
+  }))
+  return { ok: true, cases: { policy: found.policy, cases: withPlaces } }
+}
+
+function namedPolicy(file: unknown): NamedPolicy | 'unreadable' {
+  const policy = fieldOf(file, 'policy')
+  if (policy === undefined) return undefined
+  if (typeof policy !== 'string' || policy === '') return 'unreadable'
+  return policy.includes('\n') ? { text: policy } : { path: policy }
+}
+
+/** The mistakes of a policy that stands in the file as a block of text, at their places in the file; those of a folded or quoted text at its beginning. */
+function inBlock(file: string, { line, column }: Origin, policy: string, issues: readonly Issue[]): readonly Issue[] {
+  const lines = file.split('\n')
+  const isBlock = lines[line - 1]?.charAt(column - 1) === '|'
+  const own = policy.split('\n')
+  const first = own.findIndex((text) => text.trim() !== '')
+  const indentation = leading(lines[line + first] ?? '') - leading(own[first] ?? '')
+  return issues.map((issue) => (isBlock ? { ...issue, line: issue.line + line, column: issue.column + indentation } : { ...issue, line, column }))
+}
+
+function leading(text: string): number {
+  return text.length - text.trimStart().length
 }
 
 function originsOf(tree: Tree, index: number, { totals = {}, expect }: z.infer<typeof caseSchema>): ReadonlyMap<string, Origin> {

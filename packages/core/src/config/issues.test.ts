@@ -1,6 +1,5 @@
 import { describe, expect, it } from 'vitest'
 import { formatIssue, formatIssues, oneLine, type Issue } from './issues.ts'
-import { nearest } from './nearest.ts'
 
 const issue: Issue = { line: 2, column: 3, path: 'budgets.x', message: 'Unknown key in `budgets`', found: 'x', expected: 'one of y', hint: 'did you mean `y`?' }
 
@@ -32,18 +31,5 @@ describe('An issue', () => {
   it('comes in the order of the file', () => {
     const text = formatIssues([{ ...issue, line: 3 }, { ...issue, column: 9 }, issue], { file: 'a', text: '1\n2\n3' })
     expect(text.match(/^a:\d:\d/gm)).toEqual(['a:2:3', 'a:2:9', 'a:3:3'])
-  })
-})
-
-describe('The nearest name', () => {
-  it.each([
-    ['daily_limt_usd', ['daily_limit_usd', 'monthly_limit_usd'], 'daily_limit_usd'],
-    ['Claude', ['claude', 'gpt'], 'claude'],
-    ['piority', ['priority'], 'priority'],
-    ['mistral', ['claude', 'gemini'], undefined],
-    ['gpt', [], undefined],
-    ['x'.repeat(10_000), ['x'], undefined],
-  ])('to %.20s among %j is %s', (word, names, expected) => {
-    expect(nearest(word, names)).toBe(expected)
   })
 })

@@ -4,7 +4,7 @@ import type { Backend } from '../policy/policy.ts'
 import { formatWindow } from '../window-text.ts'
 import { DAY_MS, isAnchored, type Window } from '../windows.ts'
 import { checkBackendName, readAmount, RESERVED_NAMES, type DeclaredBackend } from './backends.ts'
-import { nearest } from './nearest.ts'
+import { nearest } from '../nearest.ts'
 import { budgetsSchema, limitSchema } from './schema.ts'
 import { entriesOf, fieldOf, itemsOf, sound } from './sections.ts'
 import { formatPath, type Path, type Tree } from './tree.ts'
@@ -85,7 +85,7 @@ function namedLimits(tree: Tree, section: unknown, backends: readonly DeclaredBa
 function checkModel(tree: Tree, path: Path, model: string, backend: string | undefined, backends: readonly DeclaredBackend[]): void {
   const serving = backends.filter(({ name }) => backend === undefined || name === backend)
   const models = serving.flatMap((server) => server.models)
-  if (models.includes(model) || serving.length === 0 || serving.some((server) => server.models.length === 0)) return
+  if (tree.isFull || models.includes(model) || serving.length === 0 || serving.some((server) => server.models.length === 0)) return
   const meant = nearest(model, models)
   tree.add(path, {
     message: `${backend === undefined ? 'No backend' : `The backend \`${backend}\``} lists the model \`${model}\``.replace(
@@ -115,8 +115,12 @@ function withoutRepeats(tree: Tree, declared: readonly DeclaredLimit[]): readonl
 
 /** The backends with their quotas, once all limits are known. */
 export function withQuotas(tree: Tree, backends: readonly DeclaredBackend[], declared: readonly DeclaredLimit[]): readonly Backend[] {
+  const own = Map.groupBy(
+    declared.map(({ limit }) => limit),
+    ({ scope }) => scope.backend,
+  )
   return backends.map(({ name, kind, provider, models, paid }) => {
-    const quota = quotaOf(name, declared)
+    const quota = quotaOf(name, own.get(name) ?? [])
     if (paid !== undefined && quota === undefined) {
       tree.add(['backends', name, 'paid'], {
         message: 'A plan is paid for that has no quota',
@@ -135,11 +139,9 @@ export function withQuotas(tree: Tree, backends: readonly DeclaredBackend[], dec
 }
 
 /** The declared quota; else the backend's own limit with the longest anchored window, the first of equals. */
-function quotaOf(backend: string, declared: readonly DeclaredLimit[]): Limit | undefined {
-  const own = declared
-    .map(({ limit }) => limit)
-    .filter(({ scope, window }) => scope.backend === backend && scope.model === undefined && scope.taskType === undefined && isAnchored(window))
-  return own.find(({ name }) => name === `${backend}.quota`) ?? own.toSorted((a, b) => meanLengthMs(b.window) - meanLengthMs(a.window))[0]
+function quotaOf(backend: string, limits: readonly Limit[]): Limit | undefined {
+  const whole = limits.filter(({ scope, window }) => scope.model === undefined && scope.taskType === undefined && isAnchored(window))
+  return whole.find(({ name }) => name === `${backend}.quota`) ?? whole.toSorted((a, b) => meanLengthMs(b.window) - meanLengthMs(a.window))[0]
 }
 
 /** A plan's price over its quota's window, by the windows' mean lengths: it only weighs the quota in the total. */

@@ -4,15 +4,17 @@ import type { PriceOverride } from '../pricing/price-book.ts'
 import { isZone } from '../windows.ts'
 import { adviseOn } from './advice.ts'
 import { checkBackendName, readBackends, type DeclaredBackend } from './backends.ts'
-import { sortIssues, withoutByteOrderMark, type Issue } from './issues.ts'
+import { oneLine, sortIssues, withoutByteOrderMark, type Issue } from './issues.ts'
 import { readLimits, withQuotas, type DeclaredLimit } from './limits.ts'
 import { addFormMistakes } from './mistakes.ts'
-import { nearest } from './nearest.ts'
+import { nearest } from '../nearest.ts'
+import { outlineOf } from './outline.ts'
 import { readRules } from './rules.ts'
 import { backendKey, budgetsSchema, priceSchema, sections } from './schema.ts'
 import { entriesOf, fieldOf, sound } from './sections.ts'
 import { readSyntax } from './syntax.ts'
-import { Tree, type Path } from './tree.ts'
+import { adviseOnUnpriced, checkProviders } from './unpriced.ts'
+import { Tree, type Mistake, type Path } from './tree.ts'
 
 /** A policy with advice on it, or everything that is wrong with its file. Issues come in the order of the file. */
 export type Parsed =
@@ -33,11 +35,13 @@ export function parsePolicy(text: string, version: string): Parsed {
   const tree = new Tree(syntax.root, syntax.lines)
   const file = tree.value()
   addFormMistakes(tree, file)
+  if (tree.isFull) return { ok: false, issues: sortIssues(tree.issues) }
   const backends = readBackends(tree, fieldOf(file, 'backends'))
   const declared = readLimits(tree, file, backends)
   const timezone = readTimezone(tree, file)
   const preferences = readPreferences(tree, fieldOf(file, 'preferences'), backends)
   const prices = readPrices(tree, fieldOf(file, 'prices'), backends)
+  checkProviders(tree, backends, prices)
   const rules = readRules(tree, fieldOf(file, 'rules'), backends, declared)
   const budgets = fieldOf(file, 'budgets')
   const policy: Policy = {
@@ -57,7 +61,8 @@ export function parsePolicy(text: string, version: string): Parsed {
   }
   if (tree.issues.length > 0) return { ok: false, issues: sortIssues(tree.issues) }
   adviseOn(tree, backends, declared, prices, rules)
-  return { ok: true, policy, advice: sortIssues(tree.advice) }
+  adviseOnUnpriced(tree, backends, prices)
+  return { ok: true, policy: { ...policy, outline: outlineOf(text, syntax.root, file) }, advice: sortIssues(tree.advice) }
 }
 
 function readTimezone(tree: Tree, file: unknown): string {
@@ -86,20 +91,34 @@ function readFloors(section: unknown): Floors {
 
 function readPreferences(tree: Tree, section: unknown, backends: readonly DeclaredBackend[]): Policy['preferences'] {
   const preferences = new Map<string, ReadonlyMap<string, number>>()
+  const isBackend = (name: string): boolean => backends.some((backend) => backend.name === name)
   for (const [taskType, suitabilities] of entriesOf(section)) {
-    for (const [backend] of entriesOf(suitabilities)) {
-      if (sound(backendKey, backend) !== undefined) checkBackendName(tree, ['preferences', taskType, backend], backend, backends, 'key')
+    for (const [backend, suitability] of entriesOf(suitabilities)) {
+      const path = ['preferences', taskType, backend]
+      if (isBackend(taskType) && !isBackend(backend)) tree.add(path, swapped(taskType, backend, suitability))
+      else if (sound(backendKey, backend) !== undefined) checkBackendName(tree, path, backend, backends, 'key')
     }
     preferences.set(taskType, new Map(Object.entries(sound(sections.preferences.valueType, suitabilities) ?? {})))
   }
   return preferences
 }
 
+function swapped(backend: string, taskType: string, suitability: unknown): Mistake {
+  return {
+    message: `\`${backend}\` is a backend, and stands where a task type does`,
+    found: `${oneLine(taskType)} under ${backend}`,
+    expected: 'task types first, and backends under each',
+    ...(typeof suitability === 'number' && { hint: `write ${oneLine(taskType)}: { ${backend}: ${suitability} }` }),
+    at: 'key',
+  }
+}
+
 function readPrices(tree: Tree, section: unknown, backends: readonly DeclaredBackend[]): ReadonlyMap<string, PriceOverride> {
   const prices = new Map<string, PriceOverride>()
+  const local = new Set(backends.flatMap(({ kind, models }) => (kind === 'local' ? models : [])))
   for (const [model, value] of entriesOf(section)) {
     const wire = sound(priceSchema, value)
-    const serving = backends.filter((backend) => backend.models.includes(model))
+    const serving = local.has(model) ? backends.filter((backend) => backend.models.includes(model)) : []
     if (serving.length > 0 && serving.every(({ kind }) => kind === 'local') && wire !== 'free') {
       tree.add(['prices', model], {
         message: `The model \`${model}\` of a local backend has a price`,

@@ -1,10 +1,11 @@
 import { factCatalogue, type FactDefinition } from '../policy/facts.ts'
+import type { Limit } from '../limit.ts'
 import { MAX_LEAVES } from '../policy/leaves.ts'
 import type { Condition, Effect, Leaf, Rule } from '../policy/policy.ts'
 import { checkBackendName, type DeclaredBackend } from './backends.ts'
 import { oneLine } from './issues.ts'
 import type { DeclaredLimit } from './limits.ts'
-import { nearest } from './nearest.ts'
+import { nearest } from '../nearest.ts'
 import { OPERATORS, ruleSchema, type WireCondition, type WireRule } from './schema.ts'
 import { entriesOf, fieldOf, itemsOf, sound } from './sections.ts'
 import type { Path, Tree } from './tree.ts'
@@ -13,8 +14,13 @@ import type { Path, Tree } from './tree.ts'
 export interface RuleContext {
   readonly tree: Tree
   readonly backends: readonly DeclaredBackend[]
-  readonly limits: readonly DeclaredLimit[]
+  /** All that any backend lists. */
+  readonly models: ReadonlySet<string>
   readonly facts: ReadonlyMap<string, FactDefinition>
+  /** The facts, in words. */
+  readonly factWords: string
+  /** Limits that are not in US dollars, by the fact that would be their dollars left. */
+  readonly counted: ReadonlyMap<string, Limit>
   /** Whether all limits could be read; one that could not has no name, and its facts are not called unknown as well. */
   readonly areLimitsSound: boolean
 }
@@ -39,9 +45,18 @@ const KINDS = ['cloud', 'local']
 export function readRules(tree: Tree, section: unknown, backends: readonly DeclaredBackend[], limits: readonly DeclaredLimit[]): readonly Rule[] {
   const facts = factCatalogue(limits.map(({ limit }) => limit.name))
   const areLimitsSound = !tree.issues.some(({ path }) => /^(budgets|backends|limits)\b/.test(path))
-  const context: RuleContext = { tree, backends, limits, facts, areLimitsSound }
+  const context: RuleContext = {
+    tree,
+    backends,
+    models: new Set(backends.flatMap(({ models }) => models)),
+    facts,
+    factWords: factWords(facts, limits),
+    counted: new Map(limits.flatMap(({ limit }) => (limit.unit === 'usd' ? [] : [[`${limit.name}.left_usd`, limit]]))),
+    areLimitsSound,
+  }
   const lines = new Map<string, number>()
   return itemsOf(section).flatMap(([index, value]) => {
+    if (tree.isFull) return []
     const path: Path = ['rules', index]
     checkName(tree, [...path, 'name'], fieldOf(value, 'name'), lines)
     const leaves = checkCondition(context, [...path, 'conditions'], fieldOf(value, 'conditions'))
@@ -146,10 +161,14 @@ function isOperator(operator: string): boolean {
   return (OPERATORS as readonly string[]).includes(operator)
 }
 
-function knownFact({ tree, facts, limits, areLimitsSound }: RuleContext, path: Path, fact: unknown): FactDefinition | undefined {
+function knownFact(
+  { tree, facts, factWords: expected, counted: ofCounted, areLimitsSound }: RuleContext,
+  path: Path,
+  fact: unknown,
+): FactDefinition | undefined {
   if (typeof fact !== 'string') return undefined
   const definition = facts.get(fact)
-  const counted = limits.find(({ limit }) => fact === `${limit.name}.left_usd` && limit.unit !== 'usd')?.limit
+  const counted = ofCounted.get(fact)
   if (counted !== undefined) {
     tree.add(path, {
       message: `The limit \`${counted.name}\` is in ${counted.unit}, not in US dollars`,
@@ -157,11 +176,11 @@ function knownFact({ tree, facts, limits, areLimitsSound }: RuleContext, path: P
     })
     return undefined
   }
-  if (definition !== undefined || (!areLimitsSound && /\.(used|spent|left_usd)$/.test(fact))) return definition
+  if (definition !== undefined || (!areLimitsSound && /\.(used|spent|left_usd)$/.test(fact)) || tree.isFull) return definition
   const meant = nearest(fact, [...facts.keys()])
   tree.add(path, {
     message: `There is no fact \`${oneLine(fact)}\``,
-    expected: factWords(facts, limits),
+    expected,
     ...(meant !== undefined && { hint: `did you mean \`${meant}\`?` }),
   })
   return undefined
@@ -169,7 +188,7 @@ function knownFact({ tree, facts, limits, areLimitsSound }: RuleContext, path: P
 
 function factWords(facts: ReadonlyMap<string, FactDefinition>, limits: readonly DeclaredLimit[]): string {
   const names = limits.map(({ limit }) => limit.name)
-  const base = [...facts.keys()].filter((fact) => !names.some((name) => fact.startsWith(`${name}.`)))
+  const base = [...facts].flatMap(([fact, { limit }]) => (limit === undefined ? [fact] : []))
   const ofLimits = names.length === 0 ? '' : oneLine(`, or .used, .spent, .left_usd of ${names.join(', ')}`, 300)
   return `one of ${base.join(', ')}${ofLimits}`
 }
@@ -188,7 +207,7 @@ function checkOtherFact(context: RuleContext, path: Path, fact: string, type: Fa
 }
 
 function checkConstant(context: RuleContext, path: Path, fact: string, type: 'string' | 'number' | 'list', value: unknown, isExact: boolean): void {
-  const { tree, backends } = context
+  const { tree, backends, models } = context
   if (Array.isArray(value))
     return tree.add(path, { message: `\`${fact}\` is compared with a list`, expected: `a ${TYPE_WORDS[type]}; only \`in\` and \`notIn\` take a list` })
   if (typeof value !== 'string' && typeof value !== 'number') return
@@ -212,12 +231,12 @@ function checkConstant(context: RuleContext, path: Path, fact: string, type: 'st
   if (fact === 'backend') checkBackendName(tree, path, String(value), backends)
   if (fact === 'backend_kind' && !KINDS.includes(String(value)))
     tree.add(path, { message: `There is no kind of backend \`${value}\``, expected: '`cloud` or `local`' })
-  if (fact === 'model') adviseOnModel(tree, path, String(value), backends)
+  if (fact === 'model') adviseOnModel(tree, path, String(value), models)
 }
 
-function adviseOnModel(tree: Tree, path: Path, model: string, backends: readonly DeclaredBackend[]): void {
-  const models = backends.flatMap((backend) => backend.models)
-  if (models.includes(model)) return
+function adviseOnModel(tree: Tree, path: Path, model: string, listed: ReadonlySet<string>): void {
+  if (listed.has(model) || tree.isAdviceFull) return
+  const models = [...listed]
   const meant = nearest(model, models)
   tree.advise(path, {
     message: `No backend lists the model \`${oneLine(model)}\``,

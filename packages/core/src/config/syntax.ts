@@ -1,5 +1,6 @@
 import { Composer, CST, Lexer, LineCounter, Parser, type ParsedNode } from 'yaml'
 import { oneLine, type Issue } from './issues.ts'
+import { layoutOf, slipBehind } from './syntax-slips.ts'
 
 /** The largest policy file, in bytes of UTF-8. */
 export const MAX_FILE_BYTES = 262_144
@@ -38,23 +39,30 @@ const EXPECTED: Readonly<Record<string, string>> = {
 /**
  * Reads one YAML 1.2 document of plain mappings, lists and scalars.
  * All bounds are checked while the tokens come in, before anything recurses or grows faster than the text.
+ * @param empty what to say of a file without content; that of a policy unless given.
  */
-export function readSyntax(text: string): Syntax {
+export function readSyntax(text: string, empty: EmptyFile = EMPTY_POLICY): Syntax {
   const unreadable = refuseText(text)
   if (unreadable !== undefined) return { ok: false, issues: [unreadable] }
-  const lines = new LineCounter()
-  lines.addNewLine(0)
+  const lines = linesOf(text)
   const sources = readTokens(text)
   if ('message' in sources) return { ok: false, issues: [sources] }
-  const tokens = buildTrees(text, sources, lines)
+  const tokens = buildTrees(text, sources)
   if ('message' in tokens) return { ok: false, issues: [tokens] }
   const options = { version: '1.2', schema: 'core', merge: false, uniqueKeys: false } as const
   const documents = [...new Composer(options).compose(tokens, true, text.length)]
   const root = documents[0]?.contents
-  const issues = documents.flatMap((document) => [...document.errors, ...document.warnings]).map((error) => syntaxIssue(text, lines, error))
-  if (issues.length > 0) return { ok: false, issues: firstOfEachLine(issues) }
-  if (root === null || root === undefined) return { ok: false, issues: [emptyFile(text)] }
+  const errors = documents.flatMap((document) => [...document.errors, ...document.warnings])
+  if (errors.length > 0) return { ok: false, issues: syntaxIssues(text, lines, sources, errors) }
+  if (root === null || root === undefined) return { ok: false, issues: [emptyFile(text, empty)] }
   return { ok: true, root, lines }
+}
+
+/** Where each line begins. The parser's own count leaves out the lines of a quoted text that it did not expect. */
+function linesOf(text: string): LineCounter {
+  const lines = new LineCounter()
+  for (let start = 0; start !== 0 || lines.lineStarts.length === 0; start = text.indexOf('\n', start) + 1) lines.addNewLine(start)
+  return lines
 }
 
 function refuseText(text: string): Issue | undefined {
@@ -76,13 +84,23 @@ const BEFORE_CONTENT: ReadonlySet<CST.TokenType> = new Set<CST.TokenType>(['byte
 
 const START = { line: 1, column: 1, path: '' }
 
-function emptyFile(text: string): Issue {
+/** What an empty file should have been, and how to begin. */
+export interface EmptyFile {
+  readonly expected: string
+  readonly hint: string
+}
+
+const EMPTY_POLICY: EmptyFile = {
+  expected: 'a policy, at least `budgets:`',
+  hint: 'an empty policy would limit nothing; configs/budgets.yaml is one to start from',
+}
+
+function emptyFile(text: string, empty: EmptyFile): Issue {
   return {
     ...START,
     message: 'The file says nothing',
     found: text.trim() === '' ? 'an empty file' : 'only comments',
-    expected: 'a policy, at least `budgets:`',
-    hint: 'an empty policy would limit nothing; configs/budgets.yaml is one to start from',
+    ...empty,
   }
 }
 
@@ -167,8 +185,8 @@ class ListCounter {
 }
 
 /** The file's token trees, or where they grow beyond what may be read on. */
-function buildTrees(text: string, sources: readonly string[], lines: LineCounter): CST.Token[] | Issue {
-  const parser = new Parser(lines.addNewLine)
+function buildTrees(text: string, sources: readonly string[]): CST.Token[] | Issue {
+  const parser = new Parser()
   const trees: CST.Token[] = []
   for (const source of sources) {
     for (const tree of parser.next(source)) trees.push(tree)
@@ -189,12 +207,37 @@ function refuseGrowth(stack: readonly CST.Token[]): Problem | undefined {
   return undefined
 }
 
-function syntaxIssue(
-  text: string,
-  lines: LineCounter,
-  error: { readonly code: string; readonly message: string; readonly pos: readonly [number, number] },
-): Issue {
-  const offset = Math.min(error.pos[0], text.length)
+/** As `yaml` gives it. */
+interface YamlError {
+  readonly code: string
+  readonly message: string
+  readonly pos: readonly [number, number]
+}
+
+/** What a line that is indented too far also makes of those around it. */
+const CONSEQUENCES: ReadonlySet<string> = new Set(['BLOCK_AS_IMPLICIT_KEY', 'MULTILINE_IMPLICIT_KEY'])
+
+/** Where the document seems to have ended with the first complaint, every line below it is too much. */
+function isAfterEnd(message: string): boolean {
+  return message.includes('in YAML stream')
+}
+
+/** Beyond this many complaints nothing is looked for behind them: one slip has caused most. */
+const MAX_COMPLAINTS = 50
+
+function syntaxIssues(text: string, lines: LineCounter, sources: readonly string[], errors: readonly YamlError[]): readonly Issue[] {
+  const layout = layoutOf(text, sources, lines)
+  const complaints = errors.slice(0, MAX_COMPLAINTS).map((error) => {
+    const offset = Math.min(error.pos[0], text.length)
+    return { error, slip: slipBehind(layout, { ...error, offset }), issue: syntaxIssue(text, lines, error, offset) }
+  })
+  const isKnown = complaints.some(({ slip }) => slip !== undefined)
+  const isConsequence = (code: string, message: string, index: number): boolean => (isKnown && CONSEQUENCES.has(code)) || (index > 0 && isAfterEnd(message))
+  const shown = complaints.filter(({ error, slip }, index) => slip !== undefined || !isConsequence(error.code, error.message, index))
+  return firstOfEachLine(shown.map(({ slip, issue }) => slip ?? issue))
+}
+
+function syntaxIssue(text: string, lines: LineCounter, error: YamlError, offset: number): Issue {
   const { line, col } = lines.linePos(offset)
   const rest = text.slice(offset).split('\n', 1)[0]?.trim() ?? ''
   return {

@@ -14,6 +14,9 @@ export interface Mistake {
   readonly at?: 'key'
 }
 
+/** For `{ amount: 1,000,000/day }`, which YAML takes apart. */
+export const COMMA_HINT = 'a comma begins a new entry: write the number without commas'
+
 /** Beyond this many, mending the first ones comes first. */
 export const MAX_ISSUES = 100
 
@@ -44,13 +47,23 @@ export class Tree {
     return [...this.#issues.values()]
   }
 
+  /** Whether further mistakes would be left out. */
+  get isFull(): boolean {
+    return this.#issues.size >= MAX_ISSUES
+  }
+
   get advice(): readonly Issue[] {
     return this.#advice
   }
 
+  /** Whether further advice would be left out. */
+  get isAdviceFull(): boolean {
+    return this.#advice.length >= MAX_ISSUES
+  }
+
   /** Adds a mistake: the file is refused. */
   add(path: Path, mistake: Mistake): void {
-    if (this.#issues.size >= MAX_ISSUES) return
+    if (this.isFull) return
     const issue = this.#issue(path, mistake)
     const place = `${issue.line}:${issue.column}`
     if (!this.#issues.has(place)) this.#issues.set(place, issue)
@@ -58,7 +71,7 @@ export class Tree {
 
   /** Adds what may be said but is hardly meant: the file is taken. */
   advise(path: Path, mistake: Mistake): void {
-    if (this.#advice.length < MAX_ISSUES) this.#advice.push(this.#issue(path, mistake))
+    if (!this.isAdviceFull) this.#advice.push(this.#issue(path, mistake))
   }
 
   #issue(path: Path, { message, expected, found, hint, at }: Mistake): Issue {
@@ -73,6 +86,11 @@ export class Tree {
 
   origin(path: Path): Origin {
     return { ...this.#position(this.#find(path).value), path: formatPath(path) }
+  }
+
+  /** Where the key of a value stands, or the item of a list. */
+  keyOrigin(path: Path): Origin {
+    return { ...this.#position(this.#find(path).key), path: formatPath(path) }
   }
 
   /** The file's plain value: strings, numbers, booleans, null, lists and mappings. What YAML may read otherwise than it looks is added to the issues. */
@@ -117,7 +135,7 @@ export class Tree {
       const name: unknown = isScalar(key) ? key.value : undefined
       const position = this.#position(key)
       if (typeof name !== 'string' || name === '__proto__' || name === '<<') {
-        this.#addAt(position, path, keyMistake(name, key))
+        this.#addAt(position, path, keyMistake(name, key, value))
         continue
       }
       const first = lines.get(name)
@@ -147,15 +165,16 @@ export class Tree {
   }
 
   #addAt(position: { line: number; column: number }, path: Path, mistake: Mistake & { readonly found: string }): void {
-    if (this.#issues.size < MAX_ISSUES) this.#issues.set(`${position.line}:${position.column}`, { ...position, path: formatPath(path), ...mistake })
+    if (!this.isFull) this.#issues.set(`${position.line}:${position.column}`, { ...position, path: formatPath(path), ...mistake })
   }
 }
 
-function keyMistake(name: unknown, key: ParsedNode): Mistake & { readonly found: string } {
+function keyMistake(name: unknown, key: ParsedNode, value: ParsedNode | null): Mistake & { readonly found: string } {
   const found = describe(key)
   if (name === '<<') return { message: 'Merge keys are not allowed', found, expected: 'every key written out', hint: 'copy the entries that were to be merged' }
   if (name === '__proto__') return { message: 'The key `__proto__` is not allowed', found, expected: 'another name' }
-  return { message: 'A key is not a text', found, expected: 'a name', hint: 'put quotes around it' }
+  const isSplit = isScalar(key) && /^\d{3}$/.test(key.source ?? '') && value === null
+  return { message: 'A key is not a text', found, expected: 'a name', hint: isSplit ? COMMA_HINT : 'put quotes around it' }
 }
 
 /** What stands in the file, for people. */

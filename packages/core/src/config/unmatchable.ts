@@ -1,11 +1,13 @@
 import { leavesOf } from '../policy/leaves.ts'
-import type { Condition, Leaf, Scalar } from '../policy/policy.ts'
+import type { Condition, Leaf, Operator, Scalar } from '../policy/policy.ts'
 import type { DeclaredBackend } from './backends.ts'
 
 /** A leaf, and whether a term wants it true. */
 interface Literal {
   readonly leaf: Leaf
   readonly wanted: boolean
+  /** What the leaf compares with. A list may be long, and is asked of each candidate. */
+  readonly constants: ReadonlySet<Scalar>
 }
 type Term = readonly Literal[]
 
@@ -48,7 +50,7 @@ export function factsInTheWay(conditions: Condition, backends: readonly Declared
 /** The conditions as a disjunction of terms: at most 36 of ten leaves. */
 function termsOf(condition: Condition, wanted: boolean): readonly Term[] {
   if ('not' in condition) return termsOf(condition.not, !wanted)
-  if ('fact' in condition) return [[{ leaf: condition, wanted }]]
+  if ('fact' in condition) return [[{ leaf: condition, wanted, constants: new Set(constantsOf(condition)) }]]
   const [children, isConjunction] = 'all' in condition ? [condition.all, wanted] : [condition.any, !wanted]
   const parts = children.map((child) => termsOf(child, wanted))
   if (!isConjunction) return parts.flat()
@@ -57,10 +59,12 @@ function termsOf(condition: Condition, wanted: boolean): readonly Term[] {
 
 type Candidate = Readonly<Record<string, string>>
 
-/** Every backend with its models, with those that conditions name and no backend lists, and with one that nobody names. */
+/** Every backend; where the conditions ask for models, with its own, with those that conditions name and no backend lists, and with one that nobody names. */
 function candidatesOf(conditions: Condition, backends: readonly DeclaredBackend[], priced: ReadonlySet<string>): readonly Candidate[] {
   const listed = new Set(backends.flatMap(({ models }) => models))
-  const mentioned = leavesOf(conditions).flatMap((leaf) => (leaf.fact === 'model' ? constantsOf(leaf).map(String) : []))
+  const leaves = leavesOf(conditions).filter(({ fact }) => fact === 'model')
+  if (leaves.length === 0) return backends.map(({ name, kind }) => ({ backend: name, backend_kind: kind, model: '' }))
+  const mentioned = leaves.flatMap((leaf) => constantsOf(leaf).map(String))
   const free = [...new Set(mentioned)].filter((model) => !listed.has(model) || priced.has(model))
   return backends.flatMap(({ name, kind, models }) => [...models, ...free, ''].map((model) => ({ backend: name, backend_kind: kind, model })))
 }
@@ -69,9 +73,15 @@ function impossibleFacts(term: Term, candidates: readonly Candidate[]): readonly
   const constant = term.filter(({ leaf }) => !isComparedWithFact(leaf))
   const byFact = Map.groupBy(constant, ({ leaf }) => leaf.fact)
   const ofCandidate = CANDIDATE_FACTS.flatMap((fact) => byFact.get(fact) ?? [])
-  const isServed = candidates.some((candidate) => ofCandidate.every((literal) => holds(literal, candidate[literal.leaf.fact] ?? '')))
+  const serving = candidates.filter((candidate) => ofCandidate.every((literal) => holds(literal, candidate[literal.leaf.fact] ?? '')))
+  const named = CANDIDATE_FACTS.filter((fact) => byFact.has(fact))
+  if (serving.length > 0 && serving.every(({ backend_kind: kind }) => kind === 'local')) {
+    const cost = byFact.get('estimate_usd') ?? []
+    // Local calls cost nothing.
+    if (cost.some((literal) => !holds(literal, 0))) return [...named, 'estimate_usd']
+  }
   const ofRequest = [...byFact].filter(([fact, literals]) => !CANDIDATE_FACTS.includes(fact) && !hasValue(fact, literals))
-  return [...(isServed ? [] : CANDIDATE_FACTS.filter((fact) => byFact.has(fact))), ...ofRequest.map(([fact]) => fact)]
+  return [...(serving.length > 0 ? [] : named), ...ofRequest.map(([fact]) => fact)]
 }
 
 /** Whether some value of the fact makes all literals on it true. */
@@ -112,20 +122,19 @@ function isIn(value: Scalar, { from, to, whole }: Range): boolean {
   return typeof value === 'string' || (value >= from && value <= to && (whole !== true || Number.isInteger(value)))
 }
 
-function holds({ leaf, wanted }: Literal, value: Scalar): boolean {
-  return isTrue(leaf, value) === wanted
+function holds({ leaf, wanted, constants }: Literal, value: Scalar): boolean {
+  return isTrue(leaf.operator, constants, value) === wanted
 }
 
-function isTrue(leaf: Leaf, value: Scalar): boolean {
-  const constants = constantsOf(leaf)
+function isTrue(operator: Operator, constants: ReadonlySet<Scalar>, value: Scalar): boolean {
   const [constant = Number.NaN] = constants
-  switch (leaf.operator) {
+  switch (operator) {
     case 'equal':
     case 'in':
-      return constants.includes(value)
+      return constants.has(value)
     case 'notEqual':
     case 'notIn':
-      return !constants.includes(value)
+      return !constants.has(value)
     case 'lessThan':
       return value < constant
     case 'lessThanInclusive':

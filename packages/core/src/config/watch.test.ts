@@ -111,17 +111,18 @@ describe('A watched policy file', () => {
   })
 
   it('that is cut short in the middle of a save never counts', async () => {
-    writeFileSync(path, budget(5))
+    const zone = 'timezone: America/New_York\n'
+    writeFileSync(path, budget(5, zone))
     const { reports, until, current } = observe()
     for (let save = 1; save <= 4; save++) {
-      const text = budget(5 + save / 10)
+      const text = budget(5 + save / 10, zone)
       truncateSync(path)
       await sleep(120)
-      writeFileSync(path, text.slice(0, text.indexOf('  monthly')))
+      writeFileSync(path, text.slice(0, text.indexOf(save % 2 === 0 ? '  monthly' : 'timezone')))
       await sleep(400)
       writeFileSync(path, text)
       await until(save)
-      expect(current().limits.length).toBe(2)
+      expect(current()).toMatchObject({ limits: { length: 2 }, timezone: 'America/New_York' })
     }
     expect(reports.map(({ what }) => what)).toEqual(['5.1', '5.2', '5.3', '5.4'])
   })

@@ -3,7 +3,7 @@ import { closeSync, constants, fstatSync, openSync, readFileSync, watch, type FS
 import { basename, dirname } from 'node:path'
 import { MancipleError } from '../errors.ts'
 import type { Policy } from '../policy/policy.ts'
-import { looksCutShort } from './changes.ts'
+import { doubtOf, type Doubt } from './changes.ts'
 import { formatIssues, type Issue } from './issues.ts'
 import { parsePolicy } from './parse.ts'
 import { MAX_FILE_BYTES } from './syntax.ts'
@@ -78,14 +78,14 @@ export interface WatchOptions {
 const BURST_MS = 50
 /** A look is never put off longer than this, whatever else is written in the folder. */
 const PATIENCE_MS = 150
-/** What a file says that could be half-written counts when it has been still for this long. */
-const STILL_MS = 2_000
+/** What a file says that could be half-written counts when it has been still for this long: what follows an addition is written at once. */
+const STILL_MS: Readonly<Record<Doubt, number>> = { none: 0, growing: 80, cut: 2_000 }
 /** Events get lost: on network and container mounts, and behind symbolic links. */
 const PATROL_MS = 2_000
 
 /**
  * Watches the policy file and reports what it says, within 250 ms of its being saved.
- * A file that is wrong, missing or could be half-written (see `looksCutShort`) counts only when it has been still for two seconds.
+ * A file that is wrong, missing or could be cut short (see `doubtOf`) counts only when it has been still for two seconds.
  * Never keeps the process alive.
  */
 export function watchPolicy(path: string, options: WatchOptions): PolicyWatcher {
@@ -158,9 +158,8 @@ class FolderWatch implements PolicyWatcher {
       return
     }
     const parsed = 'text' in seen ? this.#load(seen.text) : seen
-    if ('reason' in parsed) this.#whenStill(seen.key, () => onRejected(parsed.reason))
-    else if (looksCutShort(current(), parsed.policy)) this.#whenStill(seen.key, () => onPolicy(parsed))
-    else this.#report(seen.key, () => onPolicy(parsed))
+    if ('reason' in parsed) this.#whenStill(seen.key, STILL_MS.cut, () => onRejected(parsed.reason))
+    else this.#whenStill(seen.key, STILL_MS[doubtOf(current(), parsed.policy)], () => onPolicy(parsed))
   }
 
   #read(): { key: string; text: string } | { key: string; reason: string } {
@@ -181,10 +180,10 @@ class FolderWatch implements PolicyWatcher {
     }
   }
 
-  #whenStill(seen: string, report: () => void): void {
+  #whenStill(seen: string, stillMs: number, report: () => void): void {
     const now = performance.now()
     if (this.#doubtful?.seen !== seen) this.#doubtful = { seen, sinceMs: now }
-    const restMs = this.#doubtful.sinceMs + STILL_MS - now
+    const restMs = this.#doubtful.sinceMs + stillMs - now
     if (restMs <= 0) return this.#report(seen, report)
     clearTimeout(this.#recheck)
     this.#recheck = setTimeout(() => this.#lookNow(), restMs + 1).unref()

@@ -7,14 +7,14 @@ import type { Failures } from '../policy/outages.ts'
 import type { Policy } from '../policy/policy.ts'
 import type { NoticeBody } from './notice.ts'
 
-/** @param changes of limits, in words. */
+/** @param changes in words; none where only comments, order or form changed. */
 export function policyChanged(before: Policy, after: Policy, changes: readonly string[], nowMs: number): NoticeBody {
   return {
     severity: 'info',
     kind: 'policy-changed',
     scope: 'policy',
     episode: `${after.version}@${isoInstant(nowMs)}`,
-    text: `Policy ${before.version} → ${after.version}: ${changes.length === 0 ? 'no limit changed' : changes.join(', ')}`,
+    text: `Policy ${before.version} → ${after.version}: ${changes.length === 0 ? 'it says the same' : changes.join(', ')}`,
     data: { from: before.version, to: after.version },
   }
 }

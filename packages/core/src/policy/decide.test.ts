@@ -61,3 +61,9 @@ test('a model that nobody lists is priced as unknown, each time it is named', as
   const plan = await plannerOf(TEXT)
   for (const model of ['x', 'y', 'x']) expect(plan({ ...TOKENS, backend: 'a', model })[0]).toMatchObject({ model, out: 'price-unknown' })
 })
+
+test('a backend that the policy does not have is refused with those it has, and the one that was probably meant', async () => {
+  const plan = await plannerOf(TEXT)
+  expect(() => plan({ ...TOKENS, backend: 'lcoal' })).toThrow(/backend "lcoal": the policy has a, b, local; did you mean local\?/)
+  expect(() => plan({ ...TOKENS, candidates: ['a', 'mistral'] })).toThrow(/backend "mistral": the policy has a, b, local(?!; did)/)
+})

@@ -1,6 +1,7 @@
 import type { CandidateRecord, OutReason } from '../decision.ts'
 import { MancipleError } from '../errors.ts'
 import { covers, freeOf, quantityOf, type MeterState, type Quantities } from '../limit.ts'
+import { nearest } from '../nearest.ts'
 import { estimate } from '../pricing/estimate.ts'
 import { isPriced, type KnownPrice, type PriceBook } from '../pricing/price-book.ts'
 import type { CheckedRequest } from '../request.ts'
@@ -200,9 +201,11 @@ export function createPlanner(policy: Policy, rules: RuleSet, prices: PriceBook)
 
   function known(name: string): Backend {
     const backend = backends.get(name)
-    if (backend === undefined)
-      throw new MancipleError('BACKEND_UNKNOWN', `backend ${JSON.stringify(name)}: the policy has ${[...backends.keys()].join(', ')}`, { name })
-    return backend
+    if (backend !== undefined) return backend
+    const names = [...backends.keys()]
+    const meant = nearest(name, names)
+    const hint = meant === undefined ? '' : `; did you mean ${meant}?`
+    throw new MancipleError('BACKEND_UNKNOWN', `backend ${JSON.stringify(name)}: the policy has ${names.join(', ')}${hint}`, { name })
   }
 
   function localOnly(request: CheckedRequest, nowMs: number): readonly Assessment[] {

@@ -79,6 +79,16 @@ export interface Origin {
   readonly path: string
 }
 
+/** What a policy file speaks of, whatever it says of it. */
+export interface Outline {
+  /** Its keys, rules and limits, each as a path. */
+  readonly entries: ReadonlySet<string>
+  /** The last of them. */
+  readonly end: string
+  /** Whether nothing can be missing from its last line: that has a line break, or ends with a closing bracket. */
+  readonly isLastLineWhole: boolean
+}
+
 /** Everything an operator's file says, with defaults filled in. Immutable. */
 export interface Policy {
   /** First 12 hex digits of the SHA-256 of the text. */
@@ -99,4 +109,6 @@ export interface Policy {
   readonly rules: readonly Rule[]
   /** Where shorthand stands, by the name of its limit, or as `floors.backend`; a default stands nowhere. A policy that was not read from a file has none. */
   readonly origins?: ReadonlyMap<string, Origin>
+  /** Tells a file that was cut short in the middle of a save. A policy that was not read from a file has none. */
+  readonly outline?: Outline
 }
