@@ -1,5 +1,5 @@
 import { spawnSync } from 'node:child_process'
-import { chmodSync, mkdirSync, readdirSync, rmSync, statSync, symlinkSync, writeFileSync } from 'node:fs'
+import { chmodSync, existsSync, mkdirSync, readdirSync, rmSync, statSync, symlinkSync, writeFileSync } from 'node:fs'
 import { dirname, join } from 'node:path'
 import { describe, expect, it } from 'vitest'
 import { readLedger } from '../../packages/core/src/ledger/reader.ts'
@@ -39,6 +39,15 @@ describe('the folder', () => {
     make(folder)
     await expect(openLedger(folder)).rejects.toMatchObject({ code: 'LEDGER_UNWRITABLE' })
     await expect(openLedger(`${folder}/`)).rejects.toMatchObject({ code: 'LEDGER_UNWRITABLE' })
+  })
+
+  // In a process of its own: what goes wrong here never ends.
+  it.skipIf(!existsSync('/proc/self'))('is refused where the system will have no folder (needs /proc)', () => {
+    const module = new URL('../../packages/core/src/ledger/json-ledger.ts', import.meta.url)
+    const script = `const { openJsonLedger } = await import(${JSON.stringify(module.href)})
+      await openJsonLedger({ folder: '/proc/manciple/ledger', nowMs: 0 }).catch(({ code }) => console.log(code))`
+    const { stdout } = spawnSync(process.execPath, ['--input-type=module', '--no-warnings', '-e', script], { encoding: 'utf8', timeout: 20_000 })
+    expect(stdout).toBe('LEDGER_UNWRITABLE\n')
   })
 
   it.skipIf(!HAS_PIPES)('is refused when it is a pipe (needs mkfifo)', async () => {

@@ -162,9 +162,8 @@ function prepareFolder(folder: string): void {
   const found = lstatSync(folder, { throwIfNoEntry: false })
   if (found === undefined) {
     refuseOpenToAll(nearestFolder(folder))
-    const first = mkdirSync(folder, { recursive: true, mode: 0o700 }) ?? folder
     // A folder that a power cut forgets takes the whole journal with it.
-    for (let made = folder; made.length >= first.length; made = dirname(made)) syncFolder(dirname(made))
+    for (const made of makeFolders(folder).toReversed()) syncFolder(dirname(made))
     return
   }
   if (found.isSymbolicLink()) throw new Error('it is a link')
@@ -175,6 +174,21 @@ function prepareFolder(folder: string): void {
   for (const entry of readdirSync(folder, { withFileTypes: true })) {
     if (OURS.test(entry.name) && !entry.isFile()) throw new Error(`${entry.name} in it is not a regular file`)
   }
+}
+
+/** Makes a folder and those above it that are missing, one by one: asked for all of them at once, Node tries for ever where the system will not have one, as in /proc. @returns those that were missing, from the top. */
+function makeFolders(folder: string): readonly string[] {
+  const missing: string[] = []
+  for (let path = folder; !existsSync(path); path = dirname(path)) missing.unshift(path)
+  for (const path of missing) {
+    try {
+      mkdirSync(path, 0o700)
+    } catch (error) {
+      // Another router may have been faster; it is told apart by the lock.
+      if (!(error instanceof Error && 'code' in error && error.code === 'EEXIST')) throw error
+    }
+  }
+  return missing
 }
 
 /** Where a folder that is missing will be made. */
