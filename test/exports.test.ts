@@ -33,6 +33,7 @@ const SURFACE: Readonly<Record<string, readonly string[]>> = {
     'importSpend',
     'journalEnd',
     'ledgerStats',
+    'makeFolders',
     'manualClock',
     'nanoToUsd',
     'openManciple',

@@ -1,9 +1,8 @@
 import { existsSync, writeFileSync } from 'node:fs'
 import { basename, dirname, join } from 'node:path'
-import { budgetsJsonSchema, formatIssues, parsePolicy, usdToNano } from '@manciple/core'
+import { budgetsJsonSchema, formatIssues, makeFolders, parsePolicy, usdToNano } from '@manciple/core'
 import { InvalidArgumentError, type Command } from 'commander'
 import { jsonText } from '../amounts.ts'
-import { makeFolder } from '../make-folder.ts'
 import { terminalOf, wrap, type Dialogue, type Io } from '../terminal.ts'
 import { BUILT_IN_BACKENDS, dailyFor, policyFileText, usdText, type PolicyAnswers } from './init-template.ts'
 
@@ -124,7 +123,7 @@ function systemZone(): string {
 function write(file: string, text: string, { schema: wanted, force }: InitOptions): string | null {
   const folder = dirname(file)
   const schema = join(folder, SCHEMA)
-  makeFolder(folder)
+  makeFolders(folder)
   writeFileSync(file, text)
   if (!wanted) return null
   if (force || !existsSync(schema)) writeFileSync(schema, `${JSON.stringify(budgetsJsonSchema(), null, 2)}\n`)

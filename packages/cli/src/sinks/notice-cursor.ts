@@ -1,7 +1,7 @@
 import { closeSync, fsyncSync, openSync, readFileSync, renameSync, writeSync } from 'node:fs'
 import { basename, dirname, join, resolve } from 'node:path'
 import { randomUUID } from 'node:crypto'
-import { makeFolder } from '../make-folder.ts'
+import { makeFolders } from '@manciple/core'
 
 /** How far a sink has come: the stream of notices and the number of the last that was taken. */
 export interface NoticeCursor {
@@ -42,7 +42,7 @@ function parse(text: string): NoticeCursor | undefined {
 
 /** Whole or not at all, whatever happens meanwhile. */
 export function writeCursor(path: string, cursor: NoticeCursor): void {
-  makeFolder(dirname(path))
+  makeFolders(dirname(path))
   const next = `${path}.${randomUUID()}.tmp`
   const file = openSync(next, 'wx', 0o600)
   try {

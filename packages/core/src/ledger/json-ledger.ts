@@ -1,5 +1,5 @@
 import { randomInt, randomUUID } from 'node:crypto'
-import { accessSync, constants, existsSync, lstatSync, mkdirSync, readdirSync, statSync } from 'node:fs'
+import { accessSync, constants, existsSync, lstatSync, readdirSync, statSync } from 'node:fs'
 import { open } from 'node:fs/promises'
 import { dirname, join, resolve } from 'node:path'
 import { MancipleError } from '../errors.ts'
@@ -7,7 +7,7 @@ import { isoInstant } from '../instant.ts'
 import { Books } from './books.ts'
 import { sweepCheckpoints } from './checkpoint.ts'
 import { createLedger } from './create-ledger.ts'
-import { syncFolder, systemDisk, writeAll, type Disk } from './disk.ts'
+import { makeFolders, syncFolder, systemDisk, writeAll, type Disk } from './disk.ts'
 import { clearFault, writeFault } from './fault-file.ts'
 import { faultedLog, Journal, type Fsync } from './journal.ts'
 import { segmentPath, type Scan } from './journal-scan.ts'
@@ -163,7 +163,7 @@ function prepareFolder(folder: string): void {
   if (found === undefined) {
     refuseOpenToAll(nearestFolder(folder))
     // A folder that a power cut forgets takes the whole journal with it.
-    for (const made of makeFolders(folder).toReversed()) syncFolder(dirname(made))
+    for (const made of makeFolders(folder, 0o700).toReversed()) syncFolder(dirname(made))
     return
   }
   if (found.isSymbolicLink()) throw new Error('it is a link')
@@ -174,21 +174,6 @@ function prepareFolder(folder: string): void {
   for (const entry of readdirSync(folder, { withFileTypes: true })) {
     if (OURS.test(entry.name) && !entry.isFile()) throw new Error(`${entry.name} in it is not a regular file`)
   }
-}
-
-/** Makes a folder and those above it that are missing, one by one: asked for all of them at once, Node tries for ever where the system will not have one, as in /proc. @returns those that were missing, from the top. */
-function makeFolders(folder: string): readonly string[] {
-  const missing: string[] = []
-  for (let path = folder; !existsSync(path); path = dirname(path)) missing.unshift(path)
-  for (const path of missing) {
-    try {
-      mkdirSync(path, 0o700)
-    } catch (error) {
-      // Another router may have been faster; it is told apart by the lock.
-      if (!(error instanceof Error && 'code' in error && error.code === 'EEXIST')) throw error
-    }
-  }
-  return missing
 }
 
 /** Where a folder that is missing will be made. */
